@@ -1,0 +1,20 @@
+//! What every other crate shares: entity ids, semantic IDs, artifacts and metrics.
+//!
+//! No tensors and no training here. The crates meet at these types: a data set is read by
+//! `das-data` into [`EntityIds`], [`Clicks`] and [`RowMatrix`]; the model trains on those and
+//! yields a [`sid::SidTable`]; everything downstream reads the [`artifact`] it was published in.
+
+pub mod clicks;
+mod error;
+pub mod files;
+mod ids;
+mod matrix;
+pub mod progress;
+mod side;
+pub mod streams;
+
+pub use clicks::{ClickEpoch, Clicks, HeldOut};
+pub use error::{Error, Result};
+pub use ids::{EntityIds, IdIndex};
+pub use matrix::{DenseMatrix, RowMatrix};
+pub use side::Side;

@@ -1,0 +1,61 @@
+//! Matrices of content vectors, read row by row so that they need not fit in memory.
+
+use crate::{Error, Result};
+
+/// A read-only f32 matrix `[rows, dim]`. Implementations may be memory-mapped.
+pub trait RowMatrix: Send + Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Width of a row.
+    fn dim(&self) -> usize;
+
+    /// Row `row`, of length [`RowMatrix::dim`].
+    fn row(&self, row: usize) -> &[f32];
+
+    /// Copies `rows` into `out`, row-major; `out` has `rows.len() * dim` values.
+    fn gather(&self, rows: &[u32], out: &mut [f32]) {
+        for (&row, out) in rows.iter().zip(out.chunks_exact_mut(self.dim())) {
+            out.copy_from_slice(self.row(row as usize));
+        }
+    }
+}
+
+/// A matrix held in memory, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseMatrix {
+    dim: usize,
+    values: Vec<f32>,
+}
+
+impl DenseMatrix {
+    /// Takes `values` as rows of width `dim`; the length must be a multiple of `dim > 0`.
+    pub fn new(dim: usize, values: Vec<f32>) -> Result<DenseMatrix> {
+        if dim == 0 || !values.len().is_multiple_of(dim) {
+            return Err(Error::Invalid(format!(
+                "{} values cannot be rows of width {dim}",
+                values.len()
+            )));
+        }
+        Ok(DenseMatrix { dim, values })
+    }
+
+    /// All values, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+impl RowMatrix for DenseMatrix {
+    fn rows(&self) -> usize {
+        self.values.len() / self.dim
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.dim..(row + 1) * self.dim]
+    }
+}
