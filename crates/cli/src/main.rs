@@ -1,1 +1,26 @@
-fn main() {}
+//! `das`: build, inspect and use dual-aligned semantic IDs.
+
+mod args;
+mod commands;
+mod config;
+mod interrupt;
+mod observe;
+mod pipeline;
+mod run_folder;
+mod table;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match commands::run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(usage::exit_code(&error))
+        }
+    }
+}

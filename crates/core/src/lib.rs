@@ -4,17 +4,23 @@
 //! `das-data` into [`EntityIds`], [`Clicks`] and [`RowMatrix`]; the model trains on those and
 //! yields a [`sid::SidTable`]; everything downstream reads the [`artifact`] it was published in.
 
+pub mod artifact;
 pub mod clicks;
 mod error;
 pub mod files;
 mod ids;
+mod mapped;
 mod matrix;
+pub mod metrics;
+pub mod npy;
 pub mod progress;
+pub mod sid;
 mod side;
 pub mod streams;
 
 pub use clicks::{ClickEpoch, Clicks, HeldOut};
 pub use error::{Error, Result};
 pub use ids::{EntityIds, IdIndex};
+pub use mapped::MappedMatrix;
 pub use matrix::{DenseMatrix, RowMatrix};
 pub use side::Side;

@@ -1,0 +1,290 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use das_core::Side;
+
+/// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
+/// behaviour, learned in one stage.
+#[derive(Debug, Parser)]
+#[command(name = "das", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Generate a small ad market with known truth, train on it and show what DAS adds
+    #[command(after_help = "Example:\n  das demo --out demo-run")]
+    Demo(DemoArgs),
+    /// Turn a click log of another format into a data-set folder
+    #[command(after_help = crate::commands::import::EXAMPLES)]
+    Import(Box<ImportArgs>),
+    /// Embed the texts of a data set and keep the vectors beside it
+    #[command(after_help = "Example:\n  das embed --data shop")]
+    Embed(EmbedArgs),
+    /// Train user and item tokenizers on a data set and publish their semantic IDs
+    #[command(after_help = "Examples:\n  \
+        das train --data shop --out runs/first\n  \
+        das train --data shop --out runs/long --set train.epochs=12 --seed 3\n  \
+        das train --data shop --out runs/first --resume\n  \
+        das train --data shop --out runs/content-only --set model.alpha=0 --set model.beta=0")]
+    Train(TrainArgs),
+    /// Give IDs to new items or users from their content
+    #[command(after_help = "Example:\n  das encode --run runs/first --items new_items.parquet --out new_ids.parquet")]
+    Encode(EncodeArgs),
+    /// Show how sound the IDs of a run or of any ID file are
+    #[command(after_help = "Examples:\n  \
+        das inspect runs/first --data shop\n  \
+        das inspect other.index.json --data shop --json")]
+    Inspect(InspectArgs),
+    /// Write the IDs of a run for other tools
+    #[command(after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json")]
+    Export(ExportArgs),
+    /// Measure the speed of the engine
+    #[command(after_help = "Example:\n  das bench step --dir yardstick --threads 2 --json")]
+    Bench(BenchArgs),
+}
+
+/// Settings shared by every command that reads them.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// Settings in TOML; every key has a default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Override one setting, e.g. train.epochs=12 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// Arguments of `das demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the generated data and both runs in this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seed of the market and of the training
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// The data-set folder
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// Where the vectors go, if not into the data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The data-set folder
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// The run's folder: new, or with --resume that of an interrupted run
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// The seed, over the one in the settings
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Continue an interrupted run with the settings it was started with
+    #[arg(long, conflicts_with_all = ["config", "overrides", "seed"])]
+    pub resume: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das encode`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("entities").required(true).args(["items", "users"]))]
+pub struct EncodeArgs {
+    /// The run, or its artifact folder
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// Items to encode: a table with item_id and text columns or an embedding column
+    #[arg(long, value_name = "FILE")]
+    pub items: Option<PathBuf>,
+    /// Users to encode: a table with user_id and text columns or an embedding column
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// The Parquet file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A run, an artifact folder, or an ID file (.index.json or .parquet)
+    #[arg(value_name = "RUN|FILE")]
+    pub target: PathBuf,
+    /// The data set, for agreement with clicks and categories
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// How the data set is split, where TARGET does not tell
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run, or its artifact folder
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The format to write
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Whose IDs
+    #[arg(long, value_enum, default_value_t = SideArg::Item)]
+    pub side: SideArg,
+}
+
+/// Formats of `das export`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// {"17": ["<a_3>", "<b_40>", "<c_7>"], …}, as TIGER and LETTER code reads it
+    IndexJson,
+    /// A table of id, codes and offset_codes
+    Parquet,
+}
+
+/// A side on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SideArg {
+    /// Users
+    User,
+    /// Items
+    Item,
+}
+
+impl From<SideArg> for Side {
+    fn from(side: SideArg) -> Side {
+        match side {
+            SideArg::User => Side::User,
+            SideArg::Item => Side::Item,
+        }
+    }
+}
+
+/// Arguments of `das bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// The measurements of `das bench`.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Training steps from given weights and batches
+    Step(BenchStepArgs),
+}
+
+/// Arguments of `das bench step`.
+#[derive(Debug, Args)]
+pub struct BenchStepArgs {
+    /// A folder with init.safetensors and batches.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Steps that are timed, after five that are not
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The source's format
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The click log (csv, jsonl, parquet), the folder (movielens) or the reviews (amazon)
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// The data-set folder to write; it must not exist or be empty
+    #[arg(long, value_name = "DATA")]
+    pub out: PathBuf,
+    /// Column of the user id
+    #[arg(long, default_value = "user_id", value_name = "COLUMN")]
+    pub user: String,
+    /// Column of the item id
+    #[arg(long, default_value = "item_id", value_name = "COLUMN")]
+    pub item: String,
+    /// Column of the time
+    #[arg(long, value_name = "COLUMN")]
+    pub timestamp: Option<String>,
+    /// Column of the position within a user, where there is no time
+    #[arg(long, value_name = "COLUMN", conflicts_with = "timestamp")]
+    pub position: Option<String>,
+    /// Column of the label, 1 for a click and 0 for an exposure without one
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Column of a rating; at or above --min-rating it is a click, below an exposure
+    #[arg(long, value_name = "COLUMN", conflicts_with = "label")]
+    pub rating: Option<String>,
+    /// Lowest rating that counts as a click (movielens: 4, amazon: every review)
+    #[arg(long, value_name = "RATING")]
+    pub min_rating: Option<f64>,
+    /// Column of the weight
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// Table of item texts (csv, jsonl or parquet); for amazon the metadata file
+    #[arg(long, value_name = "FILE")]
+    pub items: Option<PathBuf>,
+    /// Table of user profiles (csv, jsonl or parquet)
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// Keep only users and items with at least this many interactions, repeated until stable
+    #[arg(long, value_name = "K")]
+    pub k_core: Option<usize>,
+}
+
+/// Formats of `das import`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Comma-separated, with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Parquet
+    Parquet,
+    /// A MovieLens folder: 100K, 1M, 10M, 20M, 25M or 32M
+    Movielens,
+    /// Amazon reviews of 2014, 2018 or 2023
+    Amazon,
+}

@@ -1,0 +1,187 @@
+//! The run's settings: one TOML file, overrides from the command line, checked once.
+
+use std::path::Path;
+
+use anyhow::Context;
+use das_content::TfidfSvdConfig;
+use das_core::sid::CollisionConfig;
+use das_data::SplitKind;
+use das_model::{ModelConfig, TrainConfig};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::usage::UsageError;
+
+/// Everything that a run depends on besides its data. Every key has a default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// The one seed that all randomness comes from.
+    pub seed: u64,
+    /// Worker threads, 0 for one a core. Results do not depend on it.
+    pub threads: usize,
+    /// How the data set is split and read.
+    pub data: DataConfig,
+    /// The built-in text embedder, used where the data set brings no embeddings.
+    pub content: TfidfSvdConfig,
+    /// What becomes of entities that share all codes.
+    pub collision: CollisionConfig,
+    /// The optimizer and the schedule.
+    pub train: TrainConfig,
+    /// Tokenizers, ID-based model and loss weights.
+    pub model: ModelConfig,
+}
+
+/// How the data set is split and read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Which rows are training, validation and test.
+    pub split: SplitKind,
+    /// Co-click partners come from within ± this many positions; 0 allows any.
+    pub partner_window: usize,
+    /// Training items whose texts make up a user's text.
+    pub user_history: usize,
+    /// Template of an item's text, e.g. `"{title}. {attributes}"`; empty joins all text columns.
+    pub item_text: String,
+    /// Template of a user's text; empty joins the profile columns and `{history}`.
+    pub user_text: String,
+    /// Template of an item inside a user's history; empty takes the title.
+    pub history_text: String,
+}
+
+impl Default for DataConfig {
+    fn default() -> DataConfig {
+        DataConfig {
+            split: SplitKind::LeaveLastOut,
+            partner_window: 2,
+            user_history: 8,
+            item_text: String::new(),
+            user_text: String::new(),
+            history_text: String::new(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// Reads `file` (all defaults without one), applies `--set key=value` in order, and checks.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<RunConfig> {
+        let mut table = match file {
+            Some(path) => das_core::files::read_text(path)?
+                .parse::<Table>()
+                .map_err(|error| UsageError(format!("{}: {error}", path.display())))?,
+            None => Table::new(),
+        };
+        for assignment in overrides {
+            set(&mut table, assignment)?;
+        }
+        let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
+            let origin = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            UsageError(format!("{origin}{}", error.to_string().trim()))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that cannot work, naming the key.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.model.check().map_err(usage)?;
+        self.train.check().map_err(usage)?;
+        self.content.check().map_err(usage)?;
+        self.collision.check().map_err(usage)?;
+        if self.threads > 4096 {
+            let found = self.threads;
+            return Err(UsageError(format!("config key `threads`: 0 to 4096, found {found}")).into());
+        }
+        Ok(())
+    }
+
+    /// The resolved settings as TOML.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string(self).context("cannot write the settings as TOML")
+    }
+}
+
+fn usage(error: impl std::fmt::Display) -> UsageError {
+    UsageError(error.to_string())
+}
+
+/// Applies one `section.key=value`; the value is TOML, or a bare string where it is not.
+fn set(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
+    let (key, value) = assignment.split_once('=').ok_or_else(|| {
+        UsageError(format!("--set {assignment}: expected key=value, e.g. train.epochs=10"))
+    })?;
+    let value = value.trim();
+    let parsed = format!("value = {value}").parse::<Table>().ok();
+    let value = parsed
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| Value::String(value.to_string()));
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().filter(|last| !last.is_empty());
+    let last = last.ok_or_else(|| UsageError(format!("--set {assignment}: empty key")))?;
+    let mut section = table;
+    for (depth, name) in path.iter().enumerate() {
+        let entry = section.entry(name.to_string()).or_insert_with(|| Value::Table(Table::new()));
+        section = entry.as_table_mut().ok_or_else(|| {
+            let prefix = path[..=depth].join(".");
+            UsageError(format!("--set {assignment}: `{prefix}` is a value, not a section"))
+        })?;
+    }
+    section.insert(last.to_string(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(overrides: &[&str]) -> anyhow::Result<RunConfig> {
+        let overrides: Vec<String> = overrides.iter().map(|s| s.to_string()).collect();
+        RunConfig::load(None, &overrides)
+    }
+
+    #[test]
+    fn defaults_survive_a_round_trip_through_toml() {
+        let config = load(&[]).unwrap();
+        let text = config.to_toml().unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn overrides_reach_every_depth_and_keep_their_types() {
+        let config = load(&[
+            "seed=7",
+            "train.epochs=9",
+            "model.icdm=false",
+            "model.terms.orth_u=0.5",
+            "model.item.codebook_sizes=[64, 32]",
+            "data.split=per-user-time",
+            "data.item_text={title}",
+        ])
+        .unwrap();
+        assert_eq!((config.seed, config.train.epochs, config.model.icdm), (7, 9, false));
+        assert_eq!(config.model.item.codebook_sizes, [64, 32]);
+        assert_eq!(config.data.split, SplitKind::PerUserTime);
+        assert_eq!(config.data.item_text, "{title}");
+    }
+
+    #[test]
+    fn bad_keys_and_values_are_usage_errors_that_name_them() {
+        for (assignment, expected) in [
+            ("train.epoch=3", "epoch"),
+            ("nothing", "key=value"),
+            ("train.epochs=0", "train.epochs"),
+            ("train.batch_size=-4", "batch_size"),
+            ("model.code_dim=0", "model.code_dim"),
+            ("model.item.codebook_sizes=[256, 0]", "model.item.codebook_sizes[1]"),
+            ("model.temperature=nan", "model.temperature"),
+            ("model.terms.orth=1", "`orth`"),
+            ("data.split=random", "random"),
+            ("seed.x.y=1", "x"),
+        ] {
+            let error = load(&[assignment]).unwrap_err();
+            assert!(error.downcast_ref::<UsageError>().is_some(), "{assignment}: {error:?}");
+            assert!(error.to_string().contains(expected), "{assignment}: {error}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Progress bars on the terminal; nothing where standard error is not one.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use das_core::progress::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// One bar at a time, for the phase at hand.
+pub struct Bars {
+    current: Mutex<Option<ProgressBar>>,
+}
+
+impl Bars {
+    /// Draws to standard error if it is a terminal.
+    pub fn new() -> Bars {
+        Bars { current: Mutex::new(None) }
+    }
+
+    /// Begins a phase that already stands at `done`.
+    pub fn start(&self, phase: &str, total: Option<u64>, done: u64) {
+        self.end();
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let template = match total {
+            Some(_) => "{prefix:>18} {bar:32} {pos}/{len} {per_sec} {msg} eta {eta}",
+            None => "{prefix:>18} {spinner} {pos} {per_sec} {msg}",
+        };
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        bar.set_prefix(phase.to_string());
+        bar.set_position(done);
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        *self.slot() = Some(bar);
+    }
+
+    /// The phase stands at `done`.
+    pub fn advance(&self, done: u64, note: &str) {
+        if let Some(bar) = &*self.slot() {
+            bar.set_position(done);
+            if !note.is_empty() {
+                bar.set_message(note.to_string());
+            }
+        }
+    }
+
+    /// A line that stays, above the bar; only where there is a terminal.
+    pub fn note(&self, line: &str) {
+        if let Some(bar) = &*self.slot() {
+            bar.println(line);
+        }
+    }
+
+    /// A warning: always on standard error.
+    pub fn warn(&self, message: &str) {
+        let line = format!("warning: {message}");
+        match &*self.slot() {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Progress for Bars {
+    fn begin(&self, phase: &str, total: Option<u64>) {
+        self.start(phase, total, 0);
+    }
+
+    fn update(&self, done: u64, note: &str) {
+        self.advance(done, note);
+    }
+
+    fn end(&self) {
+        if let Some(bar) = self.slot().take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the progress of training goes: a bar, `metrics.jsonl` and TensorBoard.
+
+mod bar;
+mod jsonl;
+mod tensorboard;
+
+pub use bar::Bars;
+use das_model::train::{EpochRecord, Observer, StepRecord};
+pub use jsonl::MetricsFile;
+pub use tensorboard::EventFile;
+
+/// Passes records to the bar and both logs.
+pub struct TrainingLog<'a> {
+    bars: &'a Bars,
+    metrics: MetricsFile,
+    events: EventFile,
+    loss: f32,
+}
+
+impl<'a> TrainingLog<'a> {
+    /// Joins the three.
+    pub fn new(bars: &'a Bars, metrics: MetricsFile, events: EventFile) -> TrainingLog<'a> {
+        TrainingLog { bars, metrics, events, loss: f32::NAN }
+    }
+}
+
+impl Observer for TrainingLog<'_> {
+    fn start(&mut self, step: u64, total: u64) -> std::io::Result<()> {
+        self.bars.start("training", Some(total), step);
+        self.metrics.rewind(step)
+    }
+
+    fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
+        // A slowly moving mean reads better than single batches.
+        let mean = if self.loss.is_nan() { record.loss } else { self.loss };
+        self.loss = 0.95 * mean + 0.05 * record.loss;
+        self.bars.advance(record.step + 1, &format!("loss {:.3}", self.loss));
+        self.metrics.step(record)?;
+        self.events.step(record)
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> std::io::Result<()> {
+        if let Some(found) = record.validation {
+            let epoch = record.epoch + 1;
+            self.bars.note(&format!("epoch {epoch}: validation recall@50 {:.4}", found.recall_50));
+        }
+        self.metrics.epoch(record)?;
+        self.events.epoch(record)
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.bars.warn(message);
+    }
+}

@@ -1,0 +1,36 @@
+//! The errors of this crate.
+
+/// What can go wrong with embedders.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file operation, a malformed file, or an interruption.
+    #[error(transparent)]
+    Core(#[from] das_core::Error),
+    /// A setting is out of its range.
+    #[error("`{key}`: expected {expected}, got {got}")]
+    Config {
+        /// The key as it stands in the configuration file.
+        key: &'static str,
+        /// The values that are allowed.
+        expected: String,
+        /// The value that came.
+        got: String,
+    },
+    /// The texts to fit on hold nothing to learn from.
+    #[error(
+        "cannot fit an embedder: none of {texts} texts has a feature that occurs in at least \
+         `min_df` = {min_df} of them"
+    )]
+    NoFeatures {
+        /// Number of texts given.
+        texts: usize,
+        /// The threshold in force.
+        min_df: u32,
+    },
+    /// An iteration did not reach its precision; finite input never leads here.
+    #[error("the eigenvalue iteration did not converge")]
+    NoConvergence,
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,160 @@
+//! Ready-made content vectors beside a data set, memory-mapped.
+//!
+//! `item_embeddings.parquet` (or `user_embeddings.parquet`) holds the id column and one list
+//! column of floats. `item_embeddings.npy` holds a 2-D array; its rows are named by the id
+//! column of `item_embeddings_ids.parquet`, or, without that file, stand in the order of
+//! `items.parquet`. A file may hold more entities than the data set, never fewer.
+
+mod npy;
+mod parquet;
+mod spool;
+
+use std::path::{Path, PathBuf};
+
+use das_core::{EntityIds, MappedMatrix, RowMatrix, Side};
+
+pub(crate) use parquet::{Vectors, read_vectors};
+
+use crate::id_column::{self, IdKind};
+use crate::parquet_file::ParquetFile;
+use crate::table::EntityTable;
+use crate::{Error, Result};
+
+/// Content vectors of one side, one row an entity in entity order.
+///
+/// Rows stay where the file has them and are found through an index; nothing is copied.
+#[derive(Debug)]
+pub struct EmbeddingMatrix {
+    matrix: MappedMatrix,
+    /// The file row of each entity, `None` where they agree.
+    rows: Option<Vec<u32>>,
+    path: PathBuf,
+}
+
+impl EmbeddingMatrix {
+    /// The file that the vectors come from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Rows of a file in its own order.
+    pub(crate) fn in_file_order(path: &Path, matrix: MappedMatrix) -> EmbeddingMatrix {
+        EmbeddingMatrix { matrix, rows: None, path: path.to_path_buf() }
+    }
+}
+
+impl RowMatrix for EmbeddingMatrix {
+    fn rows(&self) -> usize {
+        self.rows.as_ref().map_or(self.matrix.rows(), Vec::len)
+    }
+
+    fn dim(&self) -> usize {
+        self.matrix.dim()
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        self.matrix.row(self.rows.as_ref().map_or(row, |rows| rows[row] as usize))
+    }
+}
+
+/// The names under which a data-set folder may hold the embeddings of a side: vectors as
+/// Parquet, vectors as `.npy`, ids of the `.npy` rows.
+pub(crate) fn file_names(side: Side) -> [String; 3] {
+    ["_embeddings.parquet", "_embeddings.npy", "_embeddings_ids.parquet"]
+        .map(|suffix| format!("{side}{suffix}"))
+}
+
+/// Opens the embeddings of the side of `table`, if `folder` has them.
+pub(crate) fn open(folder: &Path, table: &EntityTable) -> Result<Option<EmbeddingMatrix>> {
+    let [parquet, npy, ids] = file_names(table.side()).map(|name| folder.join(name));
+    match (parquet.exists(), npy.exists()) {
+        (false, false) if ids.exists() => {
+            Err(Error::file(&ids, format!("ids of vectors, but there is no {}", npy.display())))
+        }
+        (false, false) => Ok(None),
+        (true, true) => {
+            let message = format!("two sources of vectors: {} is there as well", npy.display());
+            Err(Error::file(&parquet, message))
+        }
+        (true, false) => {
+            let Vectors { ids, matrix } = read_vectors(&parquet, table.side())?;
+            aligned(&parquet, &parquet, matrix, &ids, table).map(Some)
+        }
+        (false, true) => open_npy(&npy, &ids, table).map(Some),
+    }
+}
+
+fn open_npy(path: &Path, ids_path: &Path, table: &EntityTable) -> Result<EmbeddingMatrix> {
+    let matrix = npy::open(path)?;
+    if ids_path.exists() {
+        let ids = id_column::read_unique(&ParquetFile::open(ids_path)?, table.side().id_column())?;
+        if ids.len() != matrix.rows() {
+            let message = format!(
+                "{} ids for the {} rows of {}",
+                ids.len(),
+                matrix.rows(),
+                path.display()
+            );
+            return Err(Error::file(ids_path, message));
+        }
+        npy::check_rows(path, &matrix, &ids)?;
+        return aligned(path, ids_path, matrix, &ids, table);
+    }
+    if matrix.rows() != table.len() {
+        let message = format!(
+            "{} rows, expected {} (one a {side}); where rows stand in another order, name them \
+             in {}",
+            matrix.rows(),
+            table.len(),
+            ids_path.display(),
+            side = table.side(),
+        );
+        return Err(Error::file(path, message));
+    }
+    npy::check_rows(path, &matrix, table.ids())?;
+    Ok(EmbeddingMatrix::in_file_order(path, matrix))
+}
+
+/// Finds the row of each entity of `table` among `ids`, which `ids_path` holds.
+fn aligned(
+    path: &Path,
+    ids_path: &Path,
+    matrix: MappedMatrix,
+    ids: &EntityIds,
+    table: &EntityTable,
+) -> Result<EmbeddingMatrix> {
+    let name = table.side().id_column();
+    if IdKind::of_ids(ids) != IdKind::of_ids(table.ids()) {
+        let (expected, found) = (table.ids().type_name(), ids.type_name());
+        let message = format!(
+            "column `{name}`: expected {expected}, as in {}, found {found}",
+            table.path().display()
+        );
+        return Err(Error::file(ids_path, message));
+    }
+    let index = ids
+        .index()
+        .map_err(|error| Error::file(ids_path, format!("column `{name}`: {error}")))?;
+    let row_of = |row: usize| match table.ids() {
+        EntityIds::Int(ids) => index.row_of_int(ids[row]),
+        EntityIds::Text(ids) => index.row_of_text(&ids[row]),
+    };
+    let rows = (0..table.len())
+        .map(|row| {
+            row_of(row).ok_or_else(|| {
+                let id = table.ids().display(row);
+                Error::file(ids_path, format!("no vector for {name} {id}"))
+            })
+        })
+        .collect::<Result<Vec<u32>>>()?;
+    let in_order = rows.len() == matrix.rows() && rows.iter().zip(0..).all(|(&row, at)| row == at);
+    Ok(EmbeddingMatrix { matrix, rows: (!in_order).then_some(rows), path: path.to_path_buf() })
+}
+
+/// What is wrong with a vector, if anything.
+fn fault(vector: &[f32]) -> Option<String> {
+    if let Some(at) = vector.iter().position(|value| !value.is_finite()) {
+        return Some(format!("value {at} of the vector is {}, expected a finite number", vector[at]));
+    }
+    vector.iter().all(|&value| value == 0.0).then(|| "the vector is all zero".to_owned())
+}

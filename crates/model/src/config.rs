@@ -1,0 +1,316 @@
+//! Settings of the model and of its training: raw as written, checked once by `check`.
+
+use das_core::Side;
+use serde::{Deserialize, Serialize};
+
+use crate::terms::{Part, Term, TermWeights};
+use crate::{Error, Result};
+
+/// Codebooks above this size are refused: a code must fit the 24-bit range that exports promise.
+const MAX_CODEBOOK_SIZE: u32 = 1 << 20;
+/// More levels than this cannot be written as token strings `<a_…> … <z_…>`.
+const MAX_LEVELS: usize = 26;
+const MAX_WIDTH: usize = 1 << 16;
+
+/// The model: both tokenizers, the ID-based model and the weights of the objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width d of codes, of quantized vectors and of ID embeddings (paper: 32).
+    pub code_dim: usize,
+    /// Factor α of L_cf (paper: 1). 0 switches the part off.
+    pub alpha: f32,
+    /// Factor β of L_align (paper: 0.5). 0 switches the part off.
+    pub beta: f32,
+    /// Whether the ID-based model (ICDM) takes part. Without it q_u and q_i align on clicks.
+    pub icdm: bool,
+    /// Temperature τ of every contrastive term.
+    pub temperature: f32,
+    /// Both directions averaged, or only row → column.
+    pub direction: Direction,
+    /// Whether known positives are left out of the negatives.
+    pub mask_positives: bool,
+    /// Whether the biased collaborative loss is corrected by log Q (sampling probability).
+    pub log_q: bool,
+    /// How squared errors are reduced over the dimensions.
+    pub reduction: Reduction,
+    /// Weight μ of the commitment term (paper: 0.25).
+    pub commitment_weight: f32,
+    /// Whether the alignment gradient also reaches the chosen codes.
+    pub align_codes: bool,
+    /// The user tokenizer.
+    pub user: TokenizerConfig,
+    /// The item tokenizer.
+    pub item: TokenizerConfig,
+    /// Weight of every loss term inside its part.
+    pub terms: TermWeights,
+}
+
+/// The shape of one side's tokenizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenizerConfig {
+    /// Hidden widths of the encoder; the decoder mirrors them. Empty makes it linear.
+    pub hidden: Vec<usize>,
+    /// Codes of each level, K_0 … K_{L−1}.
+    pub codebook_sizes: Vec<u32>,
+}
+
+/// Directions of a contrastive term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// The mean of both one-way losses.
+    Both,
+    /// Rows choose among columns.
+    RowToColumn,
+}
+
+/// Reduction of squared errors over dimensions; over rows it is always the mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// Sum over dimensions (and levels): on unit vectors the mean would vanish beside the
+    /// contrastive terms and let the codes collapse.
+    Sum,
+    /// Mean over dimensions (and levels), as PyTorch's `mse_loss`.
+    Mean,
+}
+
+impl Default for ModelConfig {
+    fn default() -> ModelConfig {
+        ModelConfig {
+            code_dim: 32,
+            alpha: 1.0,
+            beta: 0.5,
+            icdm: true,
+            temperature: 0.1,
+            direction: Direction::Both,
+            mask_positives: true,
+            log_q: true,
+            reduction: Reduction::Sum,
+            commitment_weight: 0.25,
+            align_codes: false,
+            user: TokenizerConfig::default(),
+            item: TokenizerConfig::default(),
+            terms: TermWeights::default(),
+        }
+    }
+}
+
+impl Default for TokenizerConfig {
+    fn default() -> TokenizerConfig {
+        TokenizerConfig { hidden: vec![256, 128], codebook_sizes: vec![256; 3] }
+    }
+}
+
+impl ModelConfig {
+    /// The tokenizer of `side`.
+    pub fn tokenizer(&self, side: Side) -> &TokenizerConfig {
+        match side {
+            Side::User => &self.user,
+            Side::Item => &self.item,
+        }
+    }
+
+    /// The factor with which `term` enters the total loss; 0 where it is switched off.
+    pub fn weight(&self, term: Term) -> f32 {
+        if term.needs_icdm() && !self.icdm {
+            return 0.0;
+        }
+        let own = match term {
+            // Without ICDM the direct term takes the place of the u2i alignments.
+            Term::QuQi if !self.icdm && self.terms.get(term) == 0.0 => 1.0,
+            _ => self.terms.get(term),
+        };
+        own * match term.part() {
+            Part::Sem => 1.0,
+            Part::Cf => self.alpha,
+            Part::Align => self.beta,
+        }
+    }
+
+    /// Whether `term` takes part.
+    pub fn enabled(&self, term: Term) -> bool {
+        self.weight(term) != 0.0
+    }
+
+    /// Whether any term that needs the ID-based model takes part.
+    pub fn uses_icdm(&self) -> bool {
+        Term::ALL.iter().any(|&term| term.needs_icdm() && self.enabled(term))
+    }
+
+    /// Refuses values that cannot work, naming the key.
+    pub fn check(&self) -> Result<()> {
+        positive_width("model.code_dim", self.code_dim)?;
+        for (key, value) in [
+            ("model.alpha", self.alpha),
+            ("model.beta", self.beta),
+            ("model.commitment_weight", self.commitment_weight),
+        ] {
+            non_negative(key, value)?;
+        }
+        positive("model.temperature", self.temperature)?;
+        for side in Side::BOTH {
+            self.tokenizer(side).check(side)?;
+        }
+        for &term in Term::ALL {
+            non_negative(&format!("model.terms.{term}"), self.terms.get(term))?;
+        }
+        for term in [Term::RqU, Term::RqI] {
+            if !self.enabled(term) {
+                let key = format!("model.terms.{term}");
+                return Err(Error::config(key, "more than 0: only this term moves codebooks", 0));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TokenizerConfig {
+    fn check(&self, side: Side) -> Result<()> {
+        for (at, &width) in self.hidden.iter().enumerate() {
+            positive_width(&format!("model.{side}.hidden[{at}]"), width)?;
+        }
+        let levels = self.codebook_sizes.len();
+        if !(1..=MAX_LEVELS).contains(&levels) {
+            let key = format!("model.{side}.codebook_sizes");
+            return Err(Error::config(key, format!("1 to {MAX_LEVELS} levels"), levels));
+        }
+        for (level, &size) in self.codebook_sizes.iter().enumerate() {
+            if !(2..=MAX_CODEBOOK_SIZE).contains(&size) {
+                let key = format!("model.{side}.codebook_sizes[{level}]");
+                return Err(Error::config(key, format!("2 to {MAX_CODEBOOK_SIZE}"), size));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training clicks.
+    pub epochs: u32,
+    /// Clicks a step.
+    pub batch_size: usize,
+    /// Peak learning rate of dense parameters.
+    pub learning_rate: f32,
+    /// Peak learning rate of ID embedding tables.
+    pub table_learning_rate: f32,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f32,
+    /// Share of all steps spent on linear warm-up, before the cosine decay.
+    pub warmup: f32,
+    /// Largest global gradient norm; 0 disables clipping.
+    pub clip_norm: f32,
+    /// Whether rows of ID tables without a gradient are left alone (`lazy`) or follow AdamW's
+    /// moments at every step (`dense`).
+    pub table_update: TableUpdate,
+    /// First epochs in which vectors pass unquantized; residual k-means then sets the codebooks.
+    pub quantize_after: u32,
+    /// Whether codebooks start from residual k-means on encoder outputs.
+    pub kmeans_init: bool,
+    /// Lloyd iterations of that k-means.
+    pub kmeans_iterations: u32,
+    /// Whether codes that no entity uses are moved onto data after an epoch.
+    pub reset_dead_codes: bool,
+    /// Last epochs without such a reset, so that the moved codes settle.
+    pub settle_epochs: u32,
+    /// Lloyd iterations that refit the codebooks to the final encoder, 0 for none.
+    pub refit_iterations: u32,
+    /// Most entities of a side that k-means and usage counts look at.
+    pub codebook_sample: usize,
+    /// Epochs without a better validation score before training stops; 0 trains to the end.
+    pub early_stopping: u32,
+    /// Steps between checkpoints inside an epoch; one is written after each epoch anyway.
+    pub checkpoint_steps: u64,
+}
+
+/// What AdamW does with table rows that got no gradient in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableUpdate {
+    /// They stay as they are: the cost of a step does not grow with the table.
+    Lazy,
+    /// They decay and follow their moments, as a dense AdamW does.
+    Dense,
+}
+
+impl Default for TrainConfig {
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 6,
+            batch_size: 1024,
+            learning_rate: 1e-3,
+            table_learning_rate: 5e-3,
+            weight_decay: 0.01,
+            warmup: 0.05,
+            clip_norm: 0.0,
+            table_update: TableUpdate::Lazy,
+            quantize_after: 2,
+            kmeans_init: true,
+            kmeans_iterations: 20,
+            reset_dead_codes: true,
+            settle_epochs: 2,
+            refit_iterations: 0,
+            codebook_sample: 200_000,
+            early_stopping: 0,
+            checkpoint_steps: 200,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses values that cannot work, naming the key.
+    pub fn check(&self) -> Result<()> {
+        for (key, value) in [
+            ("train.epochs", self.epochs as usize),
+            ("train.kmeans_iterations", self.kmeans_iterations as usize),
+            ("train.codebook_sample", self.codebook_sample),
+            ("train.checkpoint_steps", self.checkpoint_steps as usize),
+        ] {
+            if value == 0 {
+                return Err(Error::config(key, "at least 1", 0));
+            }
+        }
+        if self.batch_size < 2 {
+            let expected = "at least 2: the other clicks of a batch are the negatives";
+            return Err(Error::config("train.batch_size", expected, self.batch_size));
+        }
+        positive("train.learning_rate", self.learning_rate)?;
+        positive("train.table_learning_rate", self.table_learning_rate)?;
+        non_negative("train.weight_decay", self.weight_decay)?;
+        non_negative("train.clip_norm", self.clip_norm)?;
+        if !(0.0..1.0).contains(&self.warmup) {
+            return Err(Error::config("train.warmup", "0 up to, not including, 1", self.warmup));
+        }
+        if self.quantize_after >= self.epochs {
+            let expected = format!("less than train.epochs ({})", self.epochs);
+            return Err(Error::config("train.quantize_after", expected, self.quantize_after));
+        }
+        Ok(())
+    }
+}
+
+fn positive_width(key: &str, value: usize) -> Result<()> {
+    if (1..=MAX_WIDTH).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(key, format!("1 to {MAX_WIDTH}"), value))
+}
+
+fn positive(key: &str, value: f32) -> Result<()> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(Error::config(key, "a finite number above 0", value))
+}
+
+fn non_negative(key: &str, value: f32) -> Result<()> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::config(key, "a finite number, 0 or more", value))
+}

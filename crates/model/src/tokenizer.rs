@@ -1,0 +1,180 @@
+//! What every tokenizer offers once trained, whatever the method that trained it.
+
+use das_core::progress::{Cancel, Progress};
+use das_core::{RowMatrix, Side};
+use das_nn::safetensors_io::{self, NamedTensor};
+
+use crate::encoder::{EncodedRows, SideEncoder};
+use crate::{Error, Result};
+
+/// Rows encoded at a time: large enough for the matrix kernels, small enough for the caches.
+const CHUNK_ROWS: usize = 4096;
+
+/// A trained tokenizer: content in, codes out, for one side or both.
+pub trait Tokenizer: Send + Sync {
+    /// The method that trained it, e.g. `das`.
+    fn method(&self) -> &str;
+
+    /// Width of the content vectors of `side`; none where the method has no such side.
+    fn content_dim(&self, side: Side) -> Option<usize>;
+
+    /// Codes of each level of `side`; empty where the method has no such side.
+    fn codebook_sizes(&self, side: Side) -> Vec<u32>;
+
+    /// The vectors of the last level's codes, `[size, d]`: what collisions are resolved among.
+    fn last_codebook(&self, side: Side) -> &[f32];
+
+    /// Codes and vectors of `content` `[n, content_dim]`.
+    fn encode_rows(&self, side: Side, content: &[f32]) -> Result<EncodedRows>;
+
+    /// Sum over rows of ‖x − x̂‖²; none where the method has no decoder.
+    fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64>;
+
+    /// The content of `model.safetensors`.
+    fn to_bytes(&self) -> Result<Vec<u8>>;
+}
+
+/// All rows of one side, encoded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encoded {
+    /// Codes, quantized vectors and last residuals of every row.
+    pub rows: EncodedRows,
+    /// Mean over rows of ‖x − x̂‖², where the method has a decoder.
+    pub reconstruction_error: Option<f64>,
+}
+
+/// Encodes every row of `content`.
+pub fn encode_all(
+    tokenizer: &dyn Tokenizer,
+    side: Side,
+    content: &dyn RowMatrix,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Encoded> {
+    let mut all = EncodedRows::default();
+    let mut error = Some(0.0);
+    progress.begin(&format!("encoding {side}s"), Some(content.rows() as u64));
+    encode_chunks(tokenizer, side, content, cancel, |chunk, rows| {
+        let squared = tokenizer.squared_error(side, chunk, &rows);
+        error = error.zip(squared).map(|(sum, chunk)| sum + chunk);
+        all.codes.extend(rows.codes);
+        all.quantized.extend(rows.quantized);
+        all.last_residuals.extend(rows.last_residuals);
+        progress.update((all.codes.len() / tokenizer.codebook_sizes(side).len()) as u64, "");
+        Ok(())
+    })?;
+    progress.end();
+    let rows = content.rows().max(1) as f64;
+    Ok(Encoded { rows: all, reconstruction_error: error.map(|sum| sum / rows) })
+}
+
+/// Encodes `content` chunk by chunk and hands each chunk's content and codes to `consume`, so
+/// that a matrix larger than memory can pass through.
+pub fn encode_chunks(
+    tokenizer: &dyn Tokenizer,
+    side: Side,
+    content: &dyn RowMatrix,
+    cancel: &Cancel,
+    mut consume: impl FnMut(&[f32], EncodedRows) -> Result<()>,
+) -> Result<()> {
+    check_dim(tokenizer, side, content.dim())?;
+    let mut buffer = Vec::new();
+    for start in (0..content.rows()).step_by(CHUNK_ROWS) {
+        cancel.check()?;
+        let end = content.rows().min(start + CHUNK_ROWS);
+        buffer.clear();
+        (start..end).for_each(|row| buffer.extend_from_slice(content.row(row)));
+        let rows = tokenizer.encode_rows(side, &buffer)?;
+        consume(&buffer, rows)?;
+    }
+    Ok(())
+}
+
+fn check_dim(tokenizer: &dyn Tokenizer, side: Side, found: usize) -> Result<()> {
+    match tokenizer.content_dim(side) {
+        Some(dim) if dim == found => Ok(()),
+        Some(dim) => Err(Error::Invalid(format!(
+            "{side} content: expected vectors of width {dim}, as in training, found {found}"
+        ))),
+        None => Err(Error::Invalid(format!(
+            "method `{}` has no {side} tokenizer",
+            tokenizer.method()
+        ))),
+    }
+}
+
+/// A tokenizer made of an encoder, codebooks and a decoder for each side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NeuralTokenizer {
+    method: String,
+    user: SideEncoder,
+    item: SideEncoder,
+}
+
+impl NeuralTokenizer {
+    /// Joins both sides under the name of the method that trained them.
+    pub fn new(method: &str, user: SideEncoder, item: SideEncoder) -> NeuralTokenizer {
+        NeuralTokenizer { method: method.to_string(), user, item }
+    }
+
+    /// Reads what [`Tokenizer::to_bytes`] wrote; shapes and values are checked.
+    pub fn from_bytes(bytes: &[u8]) -> Result<NeuralTokenizer> {
+        let file = safetensors_io::from_bytes(bytes)?;
+        let method = file.metadata.get("method").cloned().unwrap_or_default();
+        Ok(NeuralTokenizer {
+            method,
+            user: SideEncoder::from_tensors(&file.tensors, Side::User)?,
+            item: SideEncoder::from_tensors(&file.tensors, Side::Item)?,
+        })
+    }
+
+    /// The encoder of `side`.
+    pub fn side(&self, side: Side) -> &SideEncoder {
+        match side {
+            Side::User => &self.user,
+            Side::Item => &self.item,
+        }
+    }
+}
+
+impl Tokenizer for NeuralTokenizer {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn content_dim(&self, side: Side) -> Option<usize> {
+        Some(self.side(side).content_dim())
+    }
+
+    fn codebook_sizes(&self, side: Side) -> Vec<u32> {
+        self.side(side).codebook_sizes()
+    }
+
+    fn last_codebook(&self, side: Side) -> &[f32] {
+        let encoder = self.side(side);
+        encoder.codebook(encoder.codebook_sizes().len() - 1)
+    }
+
+    fn encode_rows(&self, side: Side, content: &[f32]) -> Result<EncodedRows> {
+        let encoder = self.side(side);
+        if !content.len().is_multiple_of(encoder.content_dim()) {
+            let dim = encoder.content_dim();
+            let found = content.len();
+            return Err(Error::Invalid(format!("{found} values are not rows of width {dim}")));
+        }
+        Ok(encoder.encode(content))
+    }
+
+    fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64> {
+        let decoded = self.side(side).decode(&rows.quantized);
+        let square = |(x, y): (&f32, &f32)| f64::from(x - y).powi(2);
+        Some(content.iter().zip(&decoded).map(square).sum())
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let tensors: Vec<NamedTensor> =
+            Side::BOTH.iter().flat_map(|&side| self.side(side).to_tensors(side)).collect();
+        let metadata = [("method".to_string(), self.method.clone())].into();
+        Ok(safetensors_io::to_bytes(&tensors, &metadata)?)
+    }
+}

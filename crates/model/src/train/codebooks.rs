@@ -1,0 +1,162 @@
+//! Codebooks outside the gradient: residual k-means initialisation, dead-code reset, final refit.
+//!
+//! Without the first two, 40–90 % of the codes are never chosen (measured; see the README).
+
+use das_core::streams::stream;
+use das_core::{RowMatrix, Side};
+use das_nn::{AdamW, ParamId, kernels};
+use rand::Rng;
+use rand::seq::index;
+
+use crate::encoder::SideEncoder;
+use crate::step::Das;
+use crate::{Result, TrainConfig};
+
+/// Rows encoded at a time while collecting encoder outputs.
+const CHUNK_ROWS: usize = 4096;
+
+/// How the codebooks of one side are to be fitted to the encoder's present outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// From scratch, by k-means on each level's residuals.
+    Initialise,
+    /// Only codes that no entity chooses move, onto entities that are badly quantized.
+    ResetDead,
+    /// Lloyd iterations from the present codes.
+    Refit,
+}
+
+/// Fits the codebooks of `side` and returns how many codes had been dead on each level.
+/// A pure function of the model, the content and (`seed`, `epoch`).
+pub(crate) fn fit(
+    das: &mut Das,
+    optimizer: &mut AdamW,
+    side: Side,
+    content: &dyn RowMatrix,
+    how: Fit,
+    config: &TrainConfig,
+    (seed, epoch): (u64, u64),
+) -> Result<Vec<usize>> {
+    let purpose = format!("{side} codebooks {how:?}");
+    let mut rng = stream(seed, &purpose, epoch);
+    let encoder = SideEncoder::from_params(das.params(), side)?;
+    let dim = encoder.code_dim();
+    let mut residuals = latents(&encoder, content, config.codebook_sample, &mut rng);
+    let mut dead = Vec::new();
+    for (level, id) in das.codebooks(side).to_vec().into_iter().enumerate() {
+        let mut codes = encoder.codebook(level).to_vec();
+        let changed = match how {
+            Fit::Initialise => {
+                let iterations = config.kmeans_iterations as usize;
+                let size = codes.len() / dim;
+                codes = kernels::kmeans::kmeans(&residuals, dim, size, iterations, &mut rng).centroids;
+                (0..size).collect()
+            }
+            Fit::ResetDead => revive(&mut codes, &residuals, dim, &mut rng),
+            Fit::Refit => {
+                lloyd(&mut codes, &residuals, dim, config.refit_iterations, &mut rng);
+                (0..codes.len() / dim).collect()
+            }
+        };
+        dead.push(changed.len());
+        replace(das, optimizer, id, &codes, &changed, dim)?;
+        subtract_nearest(&mut residuals, &codes, dim);
+    }
+    Ok(dead)
+}
+
+/// Encoder outputs of all rows, or of a random sample of at most `limit`.
+fn latents(
+    encoder: &SideEncoder,
+    content: &dyn RowMatrix,
+    limit: usize,
+    rng: &mut impl Rng,
+) -> Vec<f32> {
+    let rows: Vec<u32> = if content.rows() <= limit {
+        (0..content.rows() as u32).collect()
+    } else {
+        let mut rows: Vec<u32> =
+            index::sample(rng, content.rows(), limit).into_iter().map(|row| row as u32).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let mut latents = Vec::with_capacity(rows.len() * encoder.code_dim());
+    let mut buffer = Vec::new();
+    for chunk in rows.chunks(CHUNK_ROWS) {
+        buffer.resize(chunk.len() * content.dim(), 0.0);
+        content.gather(chunk, &mut buffer);
+        latents.extend(encoder.latents(&buffer));
+    }
+    latents
+}
+
+/// Moves every unused code onto a residual, drawn with probability proportional to its squared
+/// quantization error, and returns which codes moved.
+fn revive(codes: &mut [f32], residuals: &[f32], dim: usize, rng: &mut impl Rng) -> Vec<usize> {
+    let kernels::Assignment { codes: chosen, distances } = kernels::assign(residuals, codes, dim);
+    let mut used = vec![false; codes.len() / dim];
+    chosen.iter().for_each(|&code| used[code as usize] = true);
+    let dead: Vec<usize> = (0..used.len()).filter(|&code| !used[code]).collect();
+    if dead.is_empty() {
+        return dead;
+    }
+    // Weighted sampling without replacement (Efraimidis and Spirakis, 2006): the largest of
+    // ln(u)/w are a draw with probabilities proportional to w.
+    let mut keys: Vec<(f64, usize)> = distances
+        .iter()
+        .enumerate()
+        .map(|(row, &error)| {
+            let draw: f64 = rng.random_range(f64::MIN_POSITIVE..1.0);
+            (draw.ln() / f64::from(error.max(f32::MIN_POSITIVE)), row)
+        })
+        .collect();
+    keys.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (&code, &(_, row)) in dead.iter().zip(&keys) {
+        codes[code * dim..][..dim].copy_from_slice(&residuals[row * dim..][..dim]);
+    }
+    dead
+}
+
+/// k-means iterations from the given codes; unused ones are revived before each mean.
+fn lloyd(codes: &mut [f32], residuals: &[f32], dim: usize, iterations: u32, rng: &mut impl Rng) {
+    for _ in 0..iterations {
+        revive(codes, residuals, dim, rng);
+        let chosen = kernels::assign(residuals, codes, dim).codes;
+        let mut sums = vec![0.0f64; codes.len()];
+        let mut counts = vec![0u32; codes.len() / dim];
+        for (residual, &code) in residuals.chunks_exact(dim).zip(&chosen) {
+            counts[code as usize] += 1;
+            let sum = &mut sums[code as usize * dim..][..dim];
+            sum.iter_mut().zip(residual).for_each(|(s, &r)| *s += f64::from(r));
+        }
+        for (code, &count) in counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
+            let mean = &sums[code * dim..][..dim];
+            let code = &mut codes[code * dim..][..dim];
+            code.iter_mut().zip(mean).for_each(|(c, s)| *c = (s / f64::from(count)) as f32);
+        }
+    }
+}
+
+/// Writes moved codes back; their AdamW moments belong to the place they left and restart at 0.
+fn replace(
+    das: &mut Das,
+    optimizer: &mut AdamW,
+    id: ParamId,
+    codes: &[f32],
+    changed: &[usize],
+    dim: usize,
+) -> Result<()> {
+    for &code in changed {
+        das.params_mut().set_row(id, code, &codes[code * dim..][..dim]);
+        optimizer.reset_row(id, code);
+    }
+    Ok(())
+}
+
+fn subtract_nearest(residuals: &mut [f32], codes: &[f32], dim: usize) {
+    let chosen = kernels::assign(residuals, codes, dim).codes;
+    for (residual, &code) in residuals.chunks_exact_mut(dim).zip(&chosen) {
+        let code = &codes[code as usize * dim..][..dim];
+        residual.iter_mut().zip(code).for_each(|(r, e)| *r -= e);
+    }
+}

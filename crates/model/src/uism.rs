@@ -1,0 +1,103 @@
+//! UISM: the residual-quantizing tokenizer of one side (paper).
+//!
+//! z = Enc(x); r_0 = z; for each level l: c_l = argmin_k ‖r_l − e^l_k‖², r_{l+1} = r_l − e^l_{c_l};
+//! q = z + sg(Σ_l e^l_{c_l} − z) (straight-through); x̂ = Dec(q). Users and items have one each:
+//! the same code, own weights and own shapes.
+
+use das_core::Side;
+use das_nn::{ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
+use rand::Rng;
+
+use crate::Result;
+use crate::config::{ModelConfig, Reduction};
+use crate::layers::{Mlp, normal};
+
+/// The parameters of one tokenizer.
+#[derive(Clone, Debug)]
+pub(crate) struct Uism {
+    encoder: Mlp,
+    decoder: Mlp,
+    codebooks: Vec<ParamId>,
+}
+
+/// What a pass over content yields.
+pub(crate) struct UismOutput {
+    /// q, `[n, d]`: straight-through, or z itself where nothing is quantized yet.
+    pub(crate) quantized: Var,
+    /// ‖x − x̂‖², reduced as configured.
+    pub(crate) reconstruction: Var,
+    /// Codebook and commitment terms; none while nothing is quantized.
+    pub(crate) quantization: Option<Var>,
+}
+
+impl Uism {
+    /// Registers the parameters of `side` for content of width `content_dim`.
+    pub(crate) fn new(
+        params: &mut Params,
+        side: Side,
+        content_dim: usize,
+        config: &ModelConfig,
+        rng: &mut impl Rng,
+    ) -> Result<Uism> {
+        let shape = config.tokenizer(side);
+        let mut widths = vec![content_dim];
+        widths.extend(&shape.hidden);
+        widths.push(config.code_dim);
+        let encoder = Mlp::new(params, &format!("{side}.encoder"), &widths, rng)?;
+        widths.reverse();
+        let decoder = Mlp::new(params, &format!("{side}.decoder"), &widths, rng)?;
+        let mut codebooks = Vec::with_capacity(shape.codebook_sizes.len());
+        for (level, &size) in shape.codebook_sizes.iter().enumerate() {
+            // Residuals shrink from level to level, and so do the codes that meet them.
+            let values = normal(size as usize * config.code_dim, 0.3 / (level + 1) as f32, rng);
+            let (rows, cols) = (size as usize, config.code_dim);
+            let name = codebook_name(side, level);
+            codebooks.push(params.add(&name, ParamKind::Dense, rows, cols, &values)?);
+        }
+        Ok(Uism { encoder, decoder, codebooks })
+    }
+
+    /// The codebooks, coarse level first.
+    pub(crate) fn codebooks(&self) -> &[ParamId] {
+        &self.codebooks
+    }
+
+    /// One pass over content `x` `[n, content_dim]`.
+    pub(crate) fn forward(
+        &self,
+        tape: &mut Tape<'_>,
+        x: Var,
+        config: &ModelConfig,
+        quantize: bool,
+    ) -> UismOutput {
+        let (n, content_dim) = tape.shape(x);
+        let z = self.encoder.forward(tape, x);
+        let (quantized, quantization) = if quantize {
+            let levels = self.codebooks.len();
+            let options = QuantizeOptions {
+                commitment_weight: config.commitment_weight,
+                scale: scale(config.reduction, n, config.code_dim * levels),
+                straight_to_codes: config.align_codes,
+            };
+            let output = tape.residual_quantize(z, &self.codebooks, &options);
+            (output.through, Some(output.loss))
+        } else {
+            (z, None)
+        };
+        let reconstructed = self.decoder.forward(tape, quantized);
+        let scale = scale(config.reduction, n, content_dim);
+        UismOutput { quantized, reconstruction: tape.mse(reconstructed, x, scale), quantization }
+    }
+}
+
+/// The name of a codebook among the parameters and in `model.safetensors`.
+pub(crate) fn codebook_name(side: Side, level: usize) -> String {
+    format!("{side}.codebook.{level}")
+}
+
+fn scale(reduction: Reduction, rows: usize, width: usize) -> f32 {
+    match reduction {
+        Reduction::Sum => 1.0 / rows as f32,
+        Reduction::Mean => 1.0 / (rows * width) as f32,
+    }
+}

@@ -1,0 +1,174 @@
+//! The seam between operations and devices.
+
+use std::any::Any;
+
+use crate::ops::InfoNce;
+use crate::row_groups::RowGroups;
+use crate::tensor::Tensor;
+
+/// Device memory, opaque to everything but the backend that allocated it.
+pub(crate) type Buffer = Box<dyn Any + Send + Sync>;
+
+/// The activation at the end of a linear layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Activation {
+    /// `y = x`.
+    #[default]
+    Identity,
+    /// `y = max(x, 0)`; its derivative at 0 is 0.
+    Relu,
+}
+
+/// Operands of [`Backend::linear_backward`].
+pub(crate) struct LinearBackward<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) w: &'a Tensor,
+    pub(crate) y: &'a Tensor,
+    pub(crate) activation: Activation,
+    /// The output's gradient; the activation's mask is applied in place.
+    pub(crate) dy: &'a mut Tensor,
+    pub(crate) dx: Option<&'a mut Tensor>,
+    pub(crate) dw: &'a mut Tensor,
+    pub(crate) db: &'a mut Tensor,
+}
+
+/// Operands of [`Backend::quantize_backward`]. With `r_l` the residual left by level `l`, `g` the
+/// factor and `μ` the commitment weight, `dz = 2gμ Σ r_l`, and each code adds up `-2g r_l` over
+/// the rows that chose it.
+pub(crate) struct QuantizeBackward<'a> {
+    pub(crate) z: &'a Tensor,
+    pub(crate) books: &'a [&'a Tensor],
+    /// `[n, levels]`, row-major.
+    pub(crate) codes: &'a [u32],
+    /// The loss's gradient times its scale.
+    pub(crate) factor: f32,
+    pub(crate) commitment_weight: f32,
+    pub(crate) dz: Option<&'a mut Tensor>,
+    /// Zero on entry.
+    pub(crate) dbooks: &'a mut [Tensor],
+}
+
+/// Operands of [`Backend::info_nce`]: gradients of the loss are written where asked for.
+pub(crate) struct InfoNceForward<'a> {
+    pub(crate) a: &'a Tensor,
+    pub(crate) b: &'a Tensor,
+    pub(crate) options: &'a InfoNce<'a>,
+    pub(crate) loss: &'a mut Tensor,
+    pub(crate) da: Option<&'a mut Tensor>,
+    pub(crate) db: Option<&'a mut Tensor>,
+}
+
+/// One AdamW update, with the bias corrections already worked out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamWUpdate {
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) eps: f32,
+    /// `1 - lr * weight_decay`.
+    pub(crate) decay: f32,
+    /// `lr / (1 - beta1^t)`.
+    pub(crate) step_size: f32,
+    /// `sqrt(1 - beta2^t)`.
+    pub(crate) root_correction: f32,
+}
+
+/// A parameter with its two moments.
+pub(crate) struct Moments<'a> {
+    pub(crate) value: &'a mut Tensor,
+    pub(crate) first: &'a mut Tensor,
+    pub(crate) second: &'a mut Tensor,
+}
+
+/// What a device does. Shapes are checked by the operations that call; an implementation may
+/// panic on tensors of another device. Results must not depend on how work is scheduled.
+pub(crate) trait Backend: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// A buffer of at least `len` values with unspecified contents, reused where possible.
+    fn allocate(&self, len: usize) -> Buffer;
+    /// Takes a buffer back for reuse.
+    fn release(&self, buffer: Buffer);
+    /// Host to device, from flat position `at` of `dst`.
+    fn write(&self, dst: &mut Tensor, at: usize, values: &[f32]);
+    /// Device to host, from flat position `at` of `src`.
+    fn read(&self, src: &Tensor, at: usize, out: &mut [f32]);
+
+    fn fill(&self, dst: &mut Tensor, value: f32);
+    fn copy(&self, src: &Tensor, dst: &mut Tensor);
+    /// `dst += src`.
+    fn add(&self, src: &Tensor, dst: &mut Tensor);
+    /// `dst *= factor`.
+    fn scale(&self, dst: &mut Tensor, factor: f32);
+    /// `dst = factor (a - b)`.
+    fn difference(&self, a: &Tensor, b: &Tensor, factor: f32, dst: &mut Tensor);
+    /// `Σ x²`, in double precision.
+    fn square_sum(&self, x: &Tensor) -> f64;
+    /// `dst = scale Σ (a - b)²`, one value.
+    fn squared_distance(&self, a: &Tensor, b: &Tensor, scale: f32, dst: &mut Tensor);
+    /// `dst = Σ factor · value` over one-value tensors.
+    fn weighted_sum(&self, parts: &[(&Tensor, f32)], dst: &mut Tensor);
+
+    /// `dst[i] = src[rows[i]]`.
+    fn gather_rows(&self, src: &Tensor, rows: &[u32], dst: &mut Tensor);
+    /// `dst[target] += Σ src[member]` for every group; other rows stay.
+    fn add_rows(&self, src: &Tensor, groups: &RowGroups, dst: &mut Tensor);
+    /// Copies all of `src` to the columns of `dst` that start at `at`.
+    fn put_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize);
+    /// Copies the columns of `src` that start at `at` to all of `dst`.
+    fn take_columns(&self, src: &Tensor, at: usize, dst: &mut Tensor);
+
+    /// `y = act(x wᵀ + b)`.
+    fn linear_forward(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        activation: Activation,
+        y: &mut Tensor,
+    );
+    fn linear_backward(&self, args: LinearBackward<'_>);
+
+    /// `y = x / max(‖x‖, ε)` by row; `norms` keeps the clamped norms.
+    fn normalize_forward(&self, x: &Tensor, y: &mut Tensor, norms: &mut Tensor);
+    /// Replaces the gradient of `y` by that of `x`.
+    fn normalize_backward(&self, y: &Tensor, norms: &Tensor, grad: &mut Tensor);
+
+    /// Chooses codes, writes `z + (Σe - z)` to `through` and `scale Σ_l ‖r_l‖²` to `loss`;
+    /// returns the codes, `[n, levels]`.
+    fn quantize_forward(
+        &self,
+        z: &Tensor,
+        books: &[&Tensor],
+        scale: f32,
+        through: &mut Tensor,
+        loss: &mut Tensor,
+    ) -> Vec<u32>;
+    fn quantize_backward(&self, args: QuantizeBackward<'_>);
+
+    fn info_nce(&self, args: InfoNceForward<'_>);
+
+    /// Mean over rows of `cos(a, b)²`, with its gradients where asked for.
+    fn squared_cosine(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        loss: &mut Tensor,
+        da: Option<&mut Tensor>,
+        db: Option<&mut Tensor>,
+    );
+
+    /// Updates every value.
+    fn adamw_dense(&self, moments: Moments<'_>, grad: &Tensor, update: &AdamWUpdate);
+    /// Updates the rows listed, ascending, whose gradients are the rows of `grad`.
+    fn adamw_rows(&self, moments: Moments<'_>, rows: &[u32], grad: &Tensor, update: &AdamWUpdate);
+    /// Updates every row, with a zero gradient for the rows not listed. Rows not `active` have
+    /// zero moments and only decay; those listed become active.
+    fn adamw_table(
+        &self,
+        moments: Moments<'_>,
+        rows: &[u32],
+        grad: &Tensor,
+        active: &mut [bool],
+        update: &AdamWUpdate,
+    );
+}

@@ -1,0 +1,177 @@
+//! Matrix products: the `gemm` crate's single-thread kernel on blocks that rayon shares out.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// A borrowed matrix with any strides, so that a transpose costs nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> Mat<'a> {
+    /// A row-major matrix.
+    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "a {rows} x {cols} matrix");
+        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
+    /// The transpose.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Some of the rows.
+    pub(crate) fn rows(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.rows);
+        let start = (range.start * self.row_stride).min(self.data.len());
+        Self { data: &self.data[start..], rows: range.len(), ..self }
+    }
+
+    /// Some of the columns.
+    pub(crate) fn cols(self, range: Range<usize>) -> Self {
+        self.t().rows(range).t()
+    }
+}
+
+/// A block of a row-major output, writable from one task while other tasks write other blocks.
+struct Block<'a> {
+    start: *mut f32,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    output: PhantomData<&'a mut [f32]>,
+}
+
+/// The output that tasks share.
+#[derive(Clone, Copy)]
+struct Output {
+    start: *mut f32,
+    rows: usize,
+    cols: usize,
+}
+
+// SAFETY: tasks reach the memory only through `Output::block`, whose callers keep blocks disjoint.
+unsafe impl Send for Output {}
+// SAFETY: as above.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// # Safety
+    /// No two live blocks may overlap, and the borrow that the output was made from must last.
+    unsafe fn block<'a>(self, rows: Range<usize>, cols: Range<usize>) -> Block<'a> {
+        assert!(rows.end <= self.rows && cols.end <= self.cols);
+        // SAFETY: the block starts inside the output, as asserted.
+        let start = unsafe { self.start.add(rows.start * self.cols + cols.start) };
+        let (rows, cols, row_stride) = (rows.len(), cols.len(), self.cols);
+        Block { start, rows, cols, row_stride, output: PhantomData }
+    }
+}
+
+impl Block<'_> {
+    /// `self = scale · a b` on this thread.
+    fn product(&mut self, a: Mat<'_>, b: Mat<'_>, scale: f32) {
+        assert_eq!((a.rows, a.cols, b.cols), (self.rows, b.rows, self.cols), "product shapes");
+        // SAFETY: the block is writable for `rows` x `cols` at `row_stride`, and the two operands
+        // are borrowed and cover their shapes (checked when they were made and narrowed).
+        unsafe {
+            gemm::gemm(
+                self.rows,
+                self.cols,
+                a.cols,
+                self.start,
+                1,
+                self.row_stride as isize,
+                false,
+                a.data.as_ptr(),
+                a.col_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.col_stride as isize,
+                b.row_stride as isize,
+                0.0,
+                scale,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+
+    fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows);
+        // SAFETY: rows lie inside the block, which nobody else writes.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.cols) }
+    }
+}
+
+/// `dst = scale · a b` on this thread.
+pub(crate) fn product(a: Mat<'_>, b: Mat<'_>, scale: f32, dst: &mut [f32]) {
+    let (rows, cols) = (a.rows, b.cols);
+    assert_eq!(dst.len(), rows * cols, "product output");
+    let (start, row_stride) = (dst.as_mut_ptr(), cols);
+    Block { start, rows, cols, row_stride, output: PhantomData }.product(a, b, scale);
+}
+
+/// `dst = a b`, in parallel.
+pub(crate) fn par_product(a: Mat<'_>, b: Mat<'_>, dst: &mut [f32]) {
+    par_product_then(a, b, dst, |_, _| ());
+}
+
+/// `dst = a b`, in parallel; then `finish(columns, part of a row)` on everything written, while
+/// it is in cache.
+pub(crate) fn par_product_then(
+    a: Mat<'_>,
+    b: Mat<'_>,
+    dst: &mut [f32],
+    finish: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) {
+    let (rows, cols) = (a.rows, b.cols);
+    assert_eq!(dst.len(), rows * cols, "product output");
+    if dst.is_empty() {
+        return;
+    }
+    let (tall, wide) = tile(rows, cols);
+    let across = cols.div_ceil(wide);
+    let output = Output { start: dst.as_mut_ptr(), rows, cols };
+    (0..rows.div_ceil(tall) * across).into_par_iter().for_each(|index| {
+        let rows = block_range(index / across, tall, rows);
+        let cols = block_range(index % across, wide, cols);
+        // SAFETY: tiles of distinct indices are disjoint, and `dst` is borrowed for the call.
+        let mut block = unsafe { output.block(rows.clone(), cols.clone()) };
+        block.product(a.rows(rows), b.cols(cols.clone()), 1.0);
+        for row in 0..block.rows {
+            finish(cols.clone(), block.row_mut(row));
+        }
+    });
+}
+
+/// The `index`-th block of `size` out of `len`.
+pub(crate) fn block_range(index: usize, size: usize, len: usize) -> Range<usize> {
+    index * size..((index + 1) * size).min(len)
+}
+
+/// The tile that a task computes, from the shape alone. Measured on AVX-512: `gemm` is fastest on
+/// tall tiles, because it packs the narrow operand once and streams the other; tiles of 32 to 128
+/// columns keep the packed part in the first two caches. Narrow products are cut by rows.
+fn tile(rows: usize, cols: usize) -> (usize, usize) {
+    const TALLEST: usize = 1024;
+    if cols >= 128 {
+        (rows.min(TALLEST), cols.div_ceil(8).next_multiple_of(32).clamp(32, 128))
+    } else {
+        (rows.div_ceil(8).next_multiple_of(32).clamp(32, 256), cols)
+    }
+}

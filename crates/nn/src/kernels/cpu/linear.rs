@@ -1,0 +1,85 @@
+//! Linear layers.
+
+use rayon::prelude::*;
+
+use super::gemm::{Mat, par_product, par_product_then};
+use super::simd::vectorize;
+use crate::kernels::backend::Activation;
+
+/// Rows whose bias gradients are added up together.
+const ROWS: usize = 64;
+
+/// `out = act(x wᵀ + b)`: `x` `[rows, in]`, `w` `[out, in]`, `b` `[out]`, `out` `[rows, out]`,
+/// all row-major.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn forward(x: &[f32], rows: usize, w: &[f32], b: &[f32], act: Activation, out: &mut [f32]) {
+    let outputs = b.len();
+    assert!(
+        outputs > 0 && w.len().is_multiple_of(outputs),
+        "{} weights for {outputs} outputs",
+        w.len()
+    );
+    let inputs = w.len() / outputs;
+    let (x, w) = (Mat::new(x, rows, inputs), Mat::new(w, outputs, inputs));
+    par_product_then(x, w.t(), out, |columns, row| {
+        let bias = &b[columns];
+        vectorize(
+            #[inline(always)]
+            || match act {
+                Activation::Identity => row.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
+                Activation::Relu => row.iter_mut().zip(bias).for_each(|(y, b)| *y = relu(*y + b)),
+            },
+        );
+    });
+}
+
+/// `max(x, 0)`, except that NaN stays NaN.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// Masks `dy` where ReLU cut and adds its rows up into `db`.
+pub(super) fn activation_backward(y: &[f32], act: Activation, dy: &mut [f32], db: &mut [f32]) {
+    let outputs = db.len();
+    let block = ROWS * outputs;
+    let partial: Vec<Vec<f32>> = dy
+        .par_chunks_mut(block)
+        .zip(y.par_chunks(block))
+        .map(|(dy, y)| {
+            let mut sum = vec![0.0; outputs];
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (dy, y) in dy.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)) {
+                        if act == Activation::Relu {
+                            dy.iter_mut()
+                                .zip(y)
+                                .for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 });
+                        }
+                        sum.iter_mut().zip(dy.iter()).for_each(|(sum, g)| *sum += g);
+                    }
+                },
+            );
+            sum
+        })
+        .collect();
+    db.fill(0.0);
+    for sum in partial {
+        db.iter_mut().zip(sum).for_each(|(db, part)| *db += part);
+    }
+}
+
+/// `dx = dy w` where asked for and `dw = dyᵀ x`.
+pub(super) fn products_backward(
+    (x, w, dy): (Mat<'_>, Mat<'_>, Mat<'_>),
+    dx: Option<&mut [f32]>,
+    dw: &mut [f32],
+) {
+    if let Some(dx) = dx {
+        par_product(dy, w, dx);
+    }
+    par_product(dy.t(), x, dw);
+}

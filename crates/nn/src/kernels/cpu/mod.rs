@@ -1,0 +1,222 @@
+//! The host's backend: checks nothing that the operations checked, and hands slices to kernels.
+
+mod adamw;
+mod cosine;
+mod elementwise;
+pub(crate) mod gemm;
+mod info_nce;
+pub(crate) mod linear;
+mod pool;
+pub(crate) mod quantize;
+mod rows;
+pub(crate) mod simd;
+
+use self::gemm::Mat;
+use self::pool::{HostBuffer, Pool};
+use self::quantize::Book;
+use super::backend::{
+    Activation, AdamWUpdate, Backend, Buffer, InfoNceForward, LinearBackward, Moments,
+    QuantizeBackward,
+};
+use crate::row_groups::RowGroups;
+use crate::tensor::Tensor;
+
+/// The host's processor.
+#[derive(Default)]
+pub(crate) struct Cpu {
+    pool: Pool,
+}
+
+fn host(tensor: &Tensor) -> &[f32] {
+    let buffer = tensor.buffer().downcast_ref::<HostBuffer>().expect("a tensor of the cpu");
+    &buffer.values()[..tensor.len()]
+}
+
+fn host_mut(tensor: &mut Tensor) -> &mut [f32] {
+    let len = tensor.len();
+    let buffer = tensor.buffer_mut().downcast_mut::<HostBuffer>().expect("a tensor of the cpu");
+    &mut buffer.values_mut()[..len]
+}
+
+fn mat(tensor: &Tensor) -> Mat<'_> {
+    Mat::new(host(tensor), tensor.rows(), tensor.cols())
+}
+
+fn slices(moments: Moments<'_>) -> adamw::Slices<'_> {
+    adamw::Slices {
+        value: host_mut(moments.value),
+        first: host_mut(moments.first),
+        second: host_mut(moments.second),
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn allocate(&self, len: usize) -> Buffer {
+        Box::new(self.pool.take(len))
+    }
+
+    fn release(&self, buffer: Buffer) {
+        self.pool.put(*buffer.downcast().expect("a buffer of the cpu"));
+    }
+
+    fn write(&self, dst: &mut Tensor, at: usize, values: &[f32]) {
+        elementwise::copy(values, &mut host_mut(dst)[at..at + values.len()]);
+    }
+
+    fn read(&self, src: &Tensor, at: usize, out: &mut [f32]) {
+        elementwise::copy(&host(src)[at..at + out.len()], out);
+    }
+
+    fn fill(&self, dst: &mut Tensor, value: f32) {
+        elementwise::fill(host_mut(dst), value);
+    }
+
+    fn copy(&self, src: &Tensor, dst: &mut Tensor) {
+        elementwise::copy(host(src), host_mut(dst));
+    }
+
+    fn add(&self, src: &Tensor, dst: &mut Tensor) {
+        elementwise::add(host(src), host_mut(dst));
+    }
+
+    fn scale(&self, dst: &mut Tensor, factor: f32) {
+        elementwise::scale(host_mut(dst), factor);
+    }
+
+    fn difference(&self, a: &Tensor, b: &Tensor, factor: f32, dst: &mut Tensor) {
+        elementwise::difference(host(a), host(b), factor, host_mut(dst));
+    }
+
+    fn square_sum(&self, x: &Tensor) -> f64 {
+        elementwise::square_sum(host(x))
+    }
+
+    fn squared_distance(&self, a: &Tensor, b: &Tensor, scale: f32, dst: &mut Tensor) {
+        let sum = elementwise::squared_distance(host(a), host(b));
+        host_mut(dst)[0] = (f64::from(scale) * sum) as f32;
+    }
+
+    fn weighted_sum(&self, parts: &[(&Tensor, f32)], dst: &mut Tensor) {
+        let term = |(part, w): &(&Tensor, f32)| f64::from(host(part)[0]) * f64::from(*w);
+        host_mut(dst)[0] = parts.iter().map(term).sum::<f64>() as f32;
+    }
+
+    fn gather_rows(&self, src: &Tensor, rows: &[u32], dst: &mut Tensor) {
+        rows::gather(host(src), rows, src.cols(), host_mut(dst));
+    }
+
+    fn add_rows(&self, src: &Tensor, groups: &RowGroups, dst: &mut Tensor) {
+        rows::add_groups(host(src), groups, src.cols(), host_mut(dst));
+    }
+
+    fn put_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize) {
+        let dst_cols = dst.cols();
+        rows::put_columns(host(src), src.cols(), host_mut(dst), dst_cols, at);
+    }
+
+    fn take_columns(&self, src: &Tensor, at: usize, dst: &mut Tensor) {
+        let cols = dst.cols();
+        rows::take_columns(host(src), src.cols(), at, host_mut(dst), cols);
+    }
+
+    fn linear_forward(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        activation: Activation,
+        y: &mut Tensor,
+    ) {
+        linear::forward(host(x), x.rows(), host(w), host(b), activation, host_mut(y));
+    }
+
+    fn linear_backward(&self, args: LinearBackward<'_>) {
+        let LinearBackward { x, w, y, activation, dy, dx, dw, db } = args;
+        linear::activation_backward(host(y), activation, host_mut(dy), host_mut(db));
+        let operands = (mat(x), mat(w), mat(dy));
+        linear::products_backward(operands, dx.map(host_mut), host_mut(dw));
+    }
+
+    fn normalize_forward(&self, x: &Tensor, y: &mut Tensor, norms: &mut Tensor) {
+        rows::normalize(host(x), x.cols(), host_mut(y), host_mut(norms));
+    }
+
+    fn normalize_backward(&self, y: &Tensor, norms: &Tensor, grad: &mut Tensor) {
+        rows::normalize_backward(host(y), y.cols(), host(norms), host_mut(grad));
+    }
+
+    fn quantize_forward(
+        &self,
+        z: &Tensor,
+        books: &[&Tensor],
+        scale: f32,
+        through: &mut Tensor,
+        loss: &mut Tensor,
+    ) -> Vec<u32> {
+        let mut codes = vec![0; z.rows() * books.len()];
+        let books: Vec<Book<'_>> =
+            books.iter().map(|book| Book::new(host(book), book.cols())).collect();
+        let sum = quantize::forward(host(z), &books, host_mut(through), &mut codes);
+        host_mut(loss)[0] = (f64::from(scale) * sum) as f32;
+        codes
+    }
+
+    fn quantize_backward(&self, args: QuantizeBackward<'_>) {
+        let books: Vec<&[f32]> = args.books.iter().map(|book| host(book)).collect();
+        let mut dbooks: Vec<&mut [f32]> = args.dbooks.iter_mut().map(host_mut).collect();
+        quantize::backward(
+            &self.pool,
+            host(args.z),
+            (&books, args.z.cols()),
+            args.codes,
+            &quantize::Factors {
+                commitment: 2.0 * args.factor * args.commitment_weight,
+                codebook: -2.0 * args.factor,
+            },
+            args.dz.map(host_mut),
+            &mut dbooks,
+        );
+    }
+
+    fn info_nce(&self, args: InfoNceForward<'_>) {
+        let InfoNceForward { a, b, options, loss, da, db } = args;
+        let (operands, shape) = ((host(a), host(b)), a.shape());
+        let (da, db) = (da.map(host_mut), db.map(host_mut));
+        host_mut(loss)[0] = info_nce::forward(&self.pool, operands, shape, options, da, db);
+    }
+
+    fn squared_cosine(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        loss: &mut Tensor,
+        da: Option<&mut Tensor>,
+        db: Option<&mut Tensor>,
+    ) {
+        let (da, db) = (da.map(host_mut), db.map(host_mut));
+        host_mut(loss)[0] = cosine::squared_cosine((host(a), host(b)), a.shape(), da, db);
+    }
+
+    fn adamw_dense(&self, moments: Moments<'_>, grad: &Tensor, update: &AdamWUpdate) {
+        adamw::dense(slices(moments), host(grad), update);
+    }
+
+    fn adamw_rows(&self, moments: Moments<'_>, rows: &[u32], grad: &Tensor, update: &AdamWUpdate) {
+        adamw::rows(slices(moments), grad.cols(), rows, host(grad), update);
+    }
+
+    fn adamw_table(
+        &self,
+        moments: Moments<'_>,
+        rows: &[u32],
+        grad: &Tensor,
+        active: &mut [bool],
+        update: &AdamWUpdate,
+    ) {
+        adamw::table(slices(moments), grad.cols(), rows, host(grad), active, update);
+    }
+}

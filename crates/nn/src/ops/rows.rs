@@ -1,0 +1,64 @@
+//! Rows by index: from a parameter and from an activation.
+
+use crate::params::ParamId;
+use crate::row_groups::RowGroups;
+use crate::tape::{Backward, Gradient, Op, Tape, Var};
+use crate::tensor::Tensor;
+
+impl Tape<'_> {
+    /// Rows of a parameter, which may repeat. The gradient of a
+    /// [`Table`](crate::ParamKind::Table) keeps only the rows named here.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    pub fn gather(&mut self, table: ParamId, rows: &[u32]) -> Var {
+        let value = take_rows(self.params().get(table), rows);
+        self.push(value, Some(Box::new(Gather { table, rows: rows.to_vec() })))
+    }
+
+    /// Rows of an activation, which may repeat.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    pub fn select_rows(&mut self, x: Var, rows: &[u32]) -> Var {
+        let value = take_rows(self.value(x), rows);
+        let op = self.tracked(x).then(|| Box::new(SelectRows { x, rows: rows.to_vec() }) as _);
+        self.push(value, op)
+    }
+}
+
+fn take_rows(src: &Tensor, rows: &[u32]) -> Tensor {
+    if let Some(row) = rows.iter().find(|&&row| row as usize >= src.rows()) {
+        panic!("row {row} of a matrix with {} rows", src.rows());
+    }
+    let mut out = Tensor::unspecified(src.device(), rows.len(), src.cols());
+    src.device().backend().gather_rows(src, rows, &mut out);
+    out
+}
+
+struct Gather {
+    table: ParamId,
+    rows: Vec<u32>,
+}
+
+impl Op for Gather {
+    fn backward(self: Box<Self>, _value: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
+        cx.add_param_rows(self.table, self.rows, grad.matrix());
+    }
+}
+
+struct SelectRows {
+    x: Var,
+    rows: Vec<u32>,
+}
+
+impl Op for SelectRows {
+    /// Each row of `x` receives the sum over its copies, in order of occurrence.
+    fn backward(self: Box<Self>, _value: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
+        let (rows, cols) = cx.value(self.x).shape();
+        let mut dx = Tensor::zeros(cx.device(), rows, cols);
+        let groups = RowGroups::new(&self.rows);
+        cx.device().backend().add_rows(&grad.matrix(), &groups, &mut dx);
+        cx.add(self.x, dx);
+    }
+}

@@ -1,0 +1,90 @@
+//! Which source rows add into which target row: the host-side plan of every row scatter.
+
+/// Source rows grouped by their target row: targets ascending, members in order of occurrence.
+/// Sums over a group therefore never depend on the number of threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowGroups {
+    targets: Vec<u32>,
+    offsets: Vec<u32>,
+    members: Vec<u32>,
+}
+
+impl RowGroups {
+    /// Groups positions `0..rows.len()` by the row that they name.
+    pub(crate) fn new(rows: &[u32]) -> Self {
+        let count = u32::try_from(rows.len()).expect("fewer than 2^32 rows");
+        let mut keyed: Vec<u64> =
+            (0..count).zip(rows).map(|(i, &row)| (u64::from(row) << 32) | u64::from(i)).collect();
+        keyed.sort_unstable();
+        let (mut targets, mut offsets) = (Vec::new(), Vec::new());
+        let mut members = Vec::with_capacity(keyed.len());
+        for key in keyed {
+            let target = (key >> 32) as u32;
+            if targets.last() != Some(&target) {
+                targets.push(target);
+                offsets.push(members.len() as u32);
+            }
+            members.push(key as u32);
+        }
+        offsets.push(members.len() as u32);
+        Self { targets, offsets, members }
+    }
+
+    /// Distinct target rows, ascending.
+    pub(crate) fn targets(&self) -> &[u32] {
+        &self.targets
+    }
+
+    /// Number of distinct target rows.
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// The source rows of one group.
+    pub(crate) fn members(&self, group: usize) -> &[u32] {
+        &self.members[self.offsets[group] as usize..self.offsets[group + 1] as usize]
+    }
+
+    /// The same groups with each target replaced by its place in `rows`, an ascending list that
+    /// contains every target.
+    pub(crate) fn within(mut self, rows: &[u32]) -> Self {
+        let mut place = 0;
+        for target in &mut self.targets {
+            while rows[place] < *target {
+                place += 1;
+            }
+            assert_eq!(rows[place], *target, "targets lie within the given rows");
+            *target = place as u32;
+        }
+        self
+    }
+}
+
+/// The ascending union of several ascending lists.
+pub(crate) fn union<'a>(lists: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
+    let mut all: Vec<u32> = lists.flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_order_of_occurrence() {
+        let groups = RowGroups::new(&[7, 2, 7, 9, 2, 7]);
+        assert_eq!(groups.targets(), [2, 7, 9]);
+        assert_eq!(groups.members(0), [1, 4]);
+        assert_eq!(groups.members(1), [0, 2, 5]);
+        assert_eq!(groups.members(2), [3]);
+        assert_eq!(groups.within(&[1, 2, 7, 8, 9]).targets(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn no_rows_make_no_groups() {
+        assert_eq!(RowGroups::new(&[]).len(), 0);
+        assert_eq!(union([[1, 3].as_slice(), &[0, 3]].into_iter()), [0, 1, 3]);
+    }
+}
