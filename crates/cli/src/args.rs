@@ -143,6 +143,9 @@ pub struct InspectArgs {
     /// The data set, for agreement with clicks and categories
     #[arg(long, value_name = "DATA")]
     pub data: Option<PathBuf>,
+    /// Item column that holds the categories, if not the first list column
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    pub category: Option<String>,
     /// How the data set is split, where TARGET does not tell
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,

@@ -87,7 +87,7 @@ impl RunConfig {
     pub fn check(&self) -> anyhow::Result<()> {
         self.model.check().map_err(usage)?;
         self.train.check().map_err(usage)?;
-        self.content.check().map_err(usage)?;
+        self.content.validate().map_err(usage)?;
         self.collision.check().map_err(usage)?;
         if self.threads > 4096 {
             let found = self.threads;

@@ -1,5 +1,8 @@
 //! `das`: build, inspect and use dual-aligned semantic IDs.
 
+// A binary exports nothing: here `pub` marks what a module offers to its siblings.
+#![allow(unreachable_pub)]
+
 mod args;
 mod commands;
 mod config;

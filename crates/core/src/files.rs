@@ -53,6 +53,14 @@ pub fn read_text(path: &Path) -> Result<String> {
     })
 }
 
+/// Runs a third-party decoder over the file at `path`; should it panic, that is an error about
+/// the file. The Parquet decoder indexes out of bounds on some damaged pages.
+pub fn decode<T>(path: &Path, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Nothing that a half-done decoder has touched outlives this call.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decoder))
+        .unwrap_or_else(|_| Err(Error::format(path, "damaged: its decoder gave up")))
+}
+
 /// Creates a folder and its parents.
 pub fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "cannot create folder"))
@@ -109,6 +117,14 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("disk full"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_decoder_that_panics_is_an_error_about_the_file() {
+        let path = Path::new("x.parquet");
+        assert_eq!(decode(path, || Ok(3)).unwrap(), 3);
+        let panicking = decode(path, || Ok([1, 2][std::hint::black_box(5)]));
+        assert!(panicking.unwrap_err().to_string().contains("x.parquet: damaged"));
     }
 
     #[test]

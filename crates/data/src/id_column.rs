@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::path::Path;
 
 use arrow_schema::{DataType, Field};
 use das_core::EntityIds;
@@ -65,7 +66,7 @@ pub(crate) fn read_unique(file: &ParquetFile, name: &str) -> Result<EntityIds> {
 }
 
 /// Refuses ids of which two are equal.
-pub(crate) fn require_unique(path: &std::path::Path, name: &str, ids: &EntityIds) -> Result<()> {
+pub(crate) fn require_unique(path: &Path, name: &str, ids: &EntityIds) -> Result<()> {
     match ids.index() {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::file(path, format!("column `{name}`: {error}"))),
@@ -101,8 +102,20 @@ impl<K: Hash + Eq + Clone + Ord> Interner<K> {
         row
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+    /// The ids, by row.
+    pub(crate) fn ids(&self) -> &[K] {
+        &self.ids
+    }
+
+    /// Forgets the ids that `rows` do not use, and renumbers `rows`.
+    pub(crate) fn compact(&mut self, rows: &mut [u32]) {
+        let old = std::mem::take(&mut self.ids);
+        self.rows.clear();
+        let mut new_rows = vec![None; old.len()];
+        for row in rows {
+            let old_row = *row as usize;
+            *row = *new_rows[old_row].get_or_insert_with(|| self.row(&old[old_row]));
+        }
     }
 
     /// The ids with everything after the first `known` sorted, and the new row of each old one:

@@ -9,25 +9,23 @@ use das_model::train::{EpochRecord, Observer, StepRecord};
 pub use jsonl::MetricsFile;
 pub use tensorboard::EventFile;
 
-/// Passes records to the bar and both logs.
-pub struct TrainingLog<'a> {
+/// Shows training on the bar alone.
+pub struct ProgressOnly<'a> {
     bars: &'a Bars,
-    metrics: MetricsFile,
-    events: EventFile,
     loss: f32,
 }
 
-impl<'a> TrainingLog<'a> {
-    /// Joins the three.
-    pub fn new(bars: &'a Bars, metrics: MetricsFile, events: EventFile) -> TrainingLog<'a> {
-        TrainingLog { bars, metrics, events, loss: f32::NAN }
+impl<'a> ProgressOnly<'a> {
+    /// Draws on `bars`.
+    pub fn new(bars: &'a Bars) -> ProgressOnly<'a> {
+        ProgressOnly { bars, loss: f32::NAN }
     }
 }
 
-impl Observer for TrainingLog<'_> {
+impl Observer for ProgressOnly<'_> {
     fn start(&mut self, step: u64, total: u64) -> std::io::Result<()> {
         self.bars.start("training", Some(total), step);
-        self.metrics.rewind(step)
+        Ok(())
     }
 
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
@@ -35,8 +33,7 @@ impl Observer for TrainingLog<'_> {
         let mean = if self.loss.is_nan() { record.loss } else { self.loss };
         self.loss = 0.95 * mean + 0.05 * record.loss;
         self.bars.advance(record.step + 1, &format!("loss {:.3}", self.loss));
-        self.metrics.step(record)?;
-        self.events.step(record)
+        Ok(())
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> std::io::Result<()> {
@@ -44,11 +41,47 @@ impl Observer for TrainingLog<'_> {
             let epoch = record.epoch + 1;
             self.bars.note(&format!("epoch {epoch}: validation recall@50 {:.4}", found.recall_50));
         }
+        Ok(())
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.bars.warn(message);
+    }
+}
+
+/// Passes records to the bar and both logs.
+pub struct TrainingLog<'a> {
+    shown: ProgressOnly<'a>,
+    metrics: MetricsFile,
+    events: EventFile,
+}
+
+impl<'a> TrainingLog<'a> {
+    /// Joins the three.
+    pub fn new(bars: &'a Bars, metrics: MetricsFile, events: EventFile) -> TrainingLog<'a> {
+        TrainingLog { shown: ProgressOnly::new(bars), metrics, events }
+    }
+}
+
+impl Observer for TrainingLog<'_> {
+    fn start(&mut self, step: u64, total: u64) -> std::io::Result<()> {
+        self.shown.start(step, total)?;
+        self.metrics.rewind(step)
+    }
+
+    fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
+        self.shown.step(record)?;
+        self.metrics.step(record)?;
+        self.events.step(record)
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> std::io::Result<()> {
+        self.shown.epoch(record)?;
         self.metrics.epoch(record)?;
         self.events.epoch(record)
     }
 
     fn warn(&mut self, message: &str) {
-        self.bars.warn(message);
+        self.shown.warn(message);
     }
 }

@@ -60,11 +60,11 @@ impl Default for TfidfSvdConfig {
             bigram_weight: 0.5,
             char_weight: 1.0,
             min_df: 2,
-            max_features: 60_000,
+            max_features: 40_000,
             max_chars: 8192,
             max_fit_texts: 100_000,
             oversample: 32,
-            power_iterations: 3,
+            power_iterations: 2,
             singular_power: 0.0,
         }
     }

@@ -3,7 +3,7 @@
 use das_core::progress::{Cancel, Progress};
 use rand::Rng;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::features::{Counts, count};
 use super::vocabulary::Vocabulary;
@@ -12,7 +12,7 @@ use crate::linalg::{Csr, Svd, SvdOptions, truncated_svd};
 use crate::{Error, Result};
 
 /// What a fit found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// Texts given.
     pub texts: usize,

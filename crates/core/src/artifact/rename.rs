@@ -4,13 +4,16 @@ use std::fs;
 use std::io::Result;
 use std::path::Path;
 
+/// Where the old folder is kept while it is replaced in two steps, beside the new one.
+pub(super) const ASIDE: &str = "replaced";
+
 /// Swaps `new` and `target` in one step: a reader sees the old folder or the new one.
 ///
-/// Where the system or the file system cannot, the old one is put aside first, beside `new`;
-/// for a moment there is none.
+/// Where the system or the file system cannot, the old one is put aside first; for a
+/// moment there is none.
 pub(super) fn exchange(new: &Path, target: &Path) -> Result<()> {
     one_step(new, target, Flag::Exchange).unwrap_or_else(|| {
-        let aside = new.with_file_name("replaced");
+        let aside = new.with_file_name(ASIDE);
         fs::rename(target, &aside)?;
         fs::rename(new, target).inspect_err(|_| drop(fs::rename(&aside, target)))
     })

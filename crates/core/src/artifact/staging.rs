@@ -106,7 +106,8 @@ fn remove_remains(parent: &Path, prefix: &str) {
     for folder in entries.flatten().map(|entry| entry.path()) {
         let named =
             folder.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(prefix));
-        if !named {
+        // An interrupted swap on a file system that cannot swap: perhaps the only copy.
+        if !named || folder.join(rename::ASIDE).exists() {
             continue;
         }
         let Ok(lock) = File::open(folder.join(LOCK)) else { continue };

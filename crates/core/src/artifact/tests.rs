@@ -294,16 +294,19 @@ fn remains_of_dead_writers_are_removed_and_living_writers_left_alone() {
     fs::create_dir_all(dead.join("content/embedder")).unwrap();
     fs::write(dead.join("content/model.safetensors"), b"half").unwrap();
     fs::write(dead.join("lock"), b"").unwrap();
+    let swapping = folder.path().join(".run.staging-swap00");
+    fs::create_dir_all(swapping.join("replaced")).unwrap();
+    fs::write(swapping.join("lock"), b"").unwrap();
     let foreign = folder.path().join(".runner.staging-000000");
     fs::create_dir(&foreign).unwrap();
 
     let living = filled(&path, Existing::Refuse, b"first").unwrap();
-    assert!(!dead.exists() && foreign.exists());
+    assert!(!dead.exists() && foreign.exists() && swapping.exists());
     let other = ArtifactWriter::create(&path, Existing::Refuse).unwrap();
     drop(other);
     publish(living).unwrap();
     Artifact::open(&path).unwrap().verify().unwrap();
-    assert_eq!(entries(folder.path()), [".runner.staging-000000", "run"]);
+    assert_eq!(entries(folder.path()), [".run.staging-swap00", ".runner.staging-000000", "run"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod layout;
 mod table;
 mod token;
 
-pub use collision::CollisionPolicy;
+pub use collision::{CollisionConfig, CollisionPolicy, LastLevel};
 pub use layout::{MAX_CODEBOOK_SIZE, MAX_DIGITS, SidLayout};
 pub use table::{Buckets, SidTable};
 pub use token::{parse_token, parse_tokens, token, token_string};

@@ -6,60 +6,65 @@
 //! canonical spelling of an integer, else strings.
 
 mod amazon;
+mod entities;
+mod html;
 mod log;
 mod movielens;
 mod python;
 mod tabular;
+mod times;
+
+use std::path::Path;
+
+use das_core::Side;
 
 pub use amazon::{AmazonImport, amazon};
 pub use movielens::{MovieLensImport, movielens};
 pub use tabular::{EntitySource, LogMapping, OrderColumn, RatingRule, TabularImport, tabular};
 
-use das_core::{EntityIds, Side};
-
-use crate::Result;
-use crate::table::{EntityTable, TableBuilder};
+use self::entities::Resolved;
+use self::log::LogBuilder;
+use crate::table::TableBuilder;
 use crate::write::DataSetWriter;
+use crate::{Error, Result};
 
 /// What an importer wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImportReport {
-    /// Users of the log.
+    /// Users, of the log or the users table.
     pub users: usize,
-    /// Items of the table.
+    /// Items, of the log or the items table.
     pub items: usize,
     /// Rows of the log.
     pub interactions: usize,
-    /// Items of the log that the source has no description of; they have no text.
+    /// Items of the log that the source does not describe; they have no text.
     pub undescribed_items: usize,
 }
 
-/// A table of ids alone, for a side that the source does not describe.
-fn bare_table(side: Side, ids: EntityIds) -> Result<EntityTable> {
-    EntityTable::new(side, "interactions".as_ref(), ids, Vec::new())
-}
-
-/// Writes the folder: the log, the items and, where the source has them, the users.
+/// Writes the folder: the log, the items and, where the source has them, the users. `source` is
+/// what errors name.
 fn write(
     writer: DataSetWriter,
-    log: log::LogBuilder,
-    items: EntityTable,
-    users: Option<EntityTable>,
+    source: &Path,
+    log: LogBuilder,
+    items: Option<TableBuilder>,
+    users: Option<TableBuilder>,
 ) -> Result<ImportReport> {
-    let user_ids = log.user_ids(users.as_ref().map(EntityTable::ids));
-    let undescribed_items =
-        (0..items.len()).filter(|&row| items.columns().iter().all(|c| c.is_blank(row))).count();
-    let report = ImportReport {
-        users: user_ids.len(),
-        items: items.len(),
-        interactions: log.len(),
-        undescribed_items,
-    };
-    writer.write_interactions(&log.columns()?, &user_ids, items.ids())?;
-    writer.write_table(&items)?;
-    if let Some(users) = users {
-        writer.write_table(&users)?;
+    if log.is_empty() {
+        return Err(Error::file(source, "there are no interactions to import"));
+    }
+    let users = Resolved::new(source, Side::User, log.user_names(), users)?;
+    let items = Resolved::new(source, Side::Item, log.item_names(), items)?;
+    let columns = log.finish(&users.rows, &items.rows).map_err(|m| Error::file(source, m))?;
+    writer.write_interactions(&columns, &users.ids, &items.ids)?;
+    for table in users.table.iter().chain(&items.table) {
+        writer.write_table(table)?;
     }
     writer.publish()?;
-    Ok(report)
+    Ok(ImportReport {
+        users: users.ids.len(),
+        items: items.ids.len(),
+        interactions: columns.users.len(),
+        undescribed_items: items.undescribed,
+    })
 }

@@ -72,6 +72,11 @@ impl TableBuilder {
         TableBuilder { side, ids: Vec::new(), columns: Vec::new(), kinds: Vec::new() }
     }
 
+    /// Has a column stand in the table, whether or not a row names it.
+    pub(crate) fn declare(&mut self, name: &str) {
+        self.column(name);
+    }
+
     /// Begins a row; [`TableBuilder::set`] then fills its cells.
     pub(crate) fn begin(&mut self, id: impl Into<String>) {
         self.finish_row();

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{Buckets, SidLayout, SidTable};
 use crate::{Error, Result};
 
+mod extend;
 mod greedy;
 mod sinkhorn;
 mod suffix;
 
+pub use extend::extend;
 pub use sinkhorn::SinkhornConfig;
 
 /// What is done about equal IDs. It is part of the layout, so that every consumer knows.
@@ -28,8 +30,38 @@ pub enum CollisionPolicy {
     /// The last level is given out again: in each group of equal codes before it, the entity
     /// nearest to a code keeps it and the others take the nearest code that is free.
     Greedy,
-    /// The last level is given out again by optimal transport, as in LETTER (arXiv:2405.07314).
+    /// The last level is given out again by optimal transport, after LETTER (arXiv:2405.07314).
     Sinkhorn,
+}
+
+/// The policy with its settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollisionConfig {
+    /// What is done.
+    pub policy: CollisionPolicy,
+    /// Used by [`CollisionPolicy::Sinkhorn`] only.
+    pub sinkhorn: SinkhornConfig,
+}
+
+impl CollisionConfig {
+    /// Refuses settings that cannot work, naming the key.
+    pub fn check(&self) -> Result<()> {
+        let SinkhornConfig { epsilon, iterations, rounds } = self.sinkhorn;
+        if !(epsilon.is_finite() && epsilon > 0.0) {
+            return Err(Error::Invalid(format!(
+                "config key `collision.sinkhorn.epsilon`: expected a number above 0, found {epsilon}"
+            )));
+        }
+        for (key, value) in [("iterations", iterations), ("rounds", rounds)] {
+            if value == 0 {
+                return Err(Error::Invalid(format!(
+                    "config key `collision.sinkhorn.{key}`: expected at least 1, found 0"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl CollisionPolicy {

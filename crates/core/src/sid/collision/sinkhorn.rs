@@ -66,7 +66,9 @@ pub(super) fn resolve(
 }
 
 /// One round in a group of equal first codes: the rows that change their last code, with the
-/// new code. Its buckets are served one after the other, the lowest code first.
+/// new code. Its buckets are served one after the other, the lowest code first. A bucket with
+/// more rows than codes are left cannot be told apart: as many as there are codes take part, in
+/// row order, which also bounds the cost where a tokenizer has collapsed.
 fn moves(
     group: &[u32],
     codes: &[u32],
@@ -86,7 +88,8 @@ fn moves(
         taken[own as usize] = false;
         let offered: Vec<u32> =
             (0..).zip(&taken).filter(|(_, taken)| !**taken).map(|(code, _)| code).collect();
-        let rows: Vec<u32> = bucket.iter().map(|(_, row)| *row).collect();
+        let rows: Vec<u32> = bucket.iter().map(|(_, row)| *row).take(offered.len()).collect();
+        taken[own as usize] = rows.len() < bucket.len();
         for (row, code) in rows.iter().zip(assign(&rows, &offered, last, config)) {
             let code = code.unwrap_or(own);
             taken[code as usize] = true;

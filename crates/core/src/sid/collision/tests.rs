@@ -187,6 +187,22 @@ fn rows_with_equal_residuals_stay_together_without_harm() {
     assert!(codes.iter().flatten().all(|&code| code < 4));
 }
 
+#[test]
+fn new_rows_continue_the_suffixes_and_may_widen_the_digit() {
+    let layout = SidLayout::learned(vec![4, 4]).unwrap();
+    let table = |codes| SidTable::new(layout.clone(), codes).unwrap();
+    let config = SinkhornConfig::default();
+    let suffix = CollisionPolicy::Suffix;
+    let existing = resolve(&table(vec![1, 2, 0, 0, 1, 2]), suffix, None, &config).unwrap().table;
+    let last = LastLevel::new(&[0.0; 3], &[0.0; 4], 1).unwrap();
+    let found = extend(&existing, &table(vec![1, 2, 3, 3, 1, 2]), last).unwrap();
+    assert_eq!(found.codes(), [1, 2, 2, 3, 3, 0, 1, 2, 3]);
+    assert_eq!(found.layout().suffix(), Some(4));
+    let other = SidLayout::learned(vec![4, 5]).unwrap();
+    let error = extend(&existing, &SidTable::new(other, vec![1, 2]).unwrap(), last).unwrap_err();
+    assert!(error.to_string().contains("[4, 5], the existing ones [4, 4]"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -262,6 +278,30 @@ proptest! {
         let (plain, moved) = (case.resolve(CollisionPolicy::Greedy), permuted.resolve(CollisionPolicy::Greedy));
         for (at, &row) in order.iter().enumerate() {
             prop_assert_eq!(plain.table.row(row), moved.table.row(at));
+        }
+    }
+
+    /// Old and new rows together collide no more than they must.
+    #[test]
+    fn new_rows_take_ids_of_their_own_while_there_are_any(seed in any::<u64>()) {
+        let old = Case::random(seed, 30, [2, 3, 8]);
+        let new = Case::random(seed ^ 1, 12, [2, 3, 8]);
+        for policy in CollisionPolicy::ALL {
+            let existing = old.resolve(policy).table;
+            let found = extend(&existing, &new.table, new.last()).unwrap();
+            let learned = |table: &SidTable, row| table.prefix(row, 2).to_vec();
+            let all: Vec<&[u32]> = existing.rows().chain(found.rows()).collect();
+            for row in 0..found.len() {
+                prop_assert_eq!(learned(&found, row), learned(&new.table, row));
+                let sharing = all.iter().filter(|id| **id == found.row(row)).count();
+                let group = all.iter().filter(|id| id[..2] == found.row(row)[..2]);
+                let distinct = group.map(|id| id[2]).collect::<std::collections::BTreeSet<_>>();
+                match policy {
+                    CollisionPolicy::None => prop_assert_eq!(found.row(row), new.table.row(row)),
+                    CollisionPolicy::Suffix => prop_assert_eq!(sharing, 1),
+                    _ => prop_assert!(sharing == 1 || distinct.len() == 8),
+                }
+            }
         }
     }
 }

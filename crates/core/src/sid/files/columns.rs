@@ -135,6 +135,11 @@ fn value_at(values: &Int64Array, at: usize) -> Result<i64, String> {
     if values.is_null(at) { Err("a code is null".into()) } else { Ok(values.value(at)) }
 }
 
+/// A column by name.
+pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
+    batch.column_by_name(name).ok_or_else(|| format!("no column {name}"))
+}
+
 /// The codes of one batch, in either form.
 pub(super) enum CodeColumns {
     Lists(CodeLists),

@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::path::Path;
 
+use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::columns::{CodeColumns, Ids, code_lists};
+use super::columns::{CodeColumns, Ids, code_lists, column};
 use super::parquet_write::LAYOUT_KEY;
 use super::{CodeRows, RawSids, SidFile, checked_code};
 use crate::sid::SidLayout;
-use crate::{EntityIds, Error, Result, Side};
+use crate::{EntityIds, Error, Result, Side, files};
 
 /// Names of the id column, the first present is taken.
 const ID_COLUMNS: [&str; 3] = ["item_id", "user_id", "id"];
@@ -29,6 +30,10 @@ const BATCH_ROWS: usize = 1 << 14;
 /// rows, nulls, negative or absurd codes, repeated ids. See [`super::read_any`] for
 /// `codebook_sizes`.
 pub fn read_parquet(path: &Path, codebook_sizes: Option<&[u32]>) -> Result<SidFile> {
+    files::decode(path, || read_raw(path))?.finish(path, codebook_sizes)
+}
+
+fn read_raw(path: &Path) -> Result<RawSids> {
     let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
     let unreadable = |error: &dyn std::fmt::Display| {
         Error::format(path, format!("not a readable Parquet file: {error}"))
@@ -44,42 +49,53 @@ pub fn read_parquet(path: &Path, codebook_sizes: Option<&[u32]>) -> Result<SidFi
         .build()
         .map_err(|error| unreadable(&error))?;
 
-    let mut ids: Option<Ids> = None;
-    let (mut rows, mut flat) = (CodeRows::default(), CodeRows::default());
+    let mut read = Collected::default();
     for batch in reader {
         let batch = batch.map_err(|error| unreadable(&error))?;
-        let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| unreadable(&format!("column {name} is gone")))
-        };
-        let first = ids.as_ref().map_or(0, Ids::len);
-        Ids::append(&mut ids, column(&wanted.id)?, first)
-            .map_err(|message| Error::format(path, format!("column {}: {message}", wanted.id)))?;
+        read.append(&batch, &wanted).map_err(|message| Error::format(path, message))?;
+    }
+    let ids = read.ids.map_or(EntityIds::Int(Vec::new()), Ids::into_entity_ids);
+    let offset_codes = wanted.offset_codes.then_some(read.offset_codes);
+    Ok(RawSids { ids, rows: read.rows, offset_codes, layout, side: wanted.side() })
+}
+
+/// What the batches read so far held.
+#[derive(Default)]
+struct Collected {
+    ids: Option<Ids>,
+    rows: CodeRows,
+    offset_codes: CodeRows,
+}
+
+impl Collected {
+    fn append(&mut self, batch: &RecordBatch, wanted: &Wanted) -> Result<(), String> {
+        let first = self.ids.as_ref().map_or(0, Ids::len);
+        Ids::append(&mut self.ids, column(batch, &wanted.id)?, first)
+            .map_err(|message| format!("column {}: {message}", wanted.id))?;
+        let ids = self.ids.as_ref();
         let at_row = |row: usize, message: String| {
-            let id = ids.as_ref().map_or(String::new(), |ids| ids.display(row));
-            Error::format(path, format!("row {row}, id {id}: {message}"))
+            let id = ids.map_or(String::new(), |ids| ids.display(first + row));
+            format!("row {}, id {id}: {message}", first + row)
         };
-        let codes = CodeColumns::new(&batch, &wanted.codes).map_err(|m| Error::format(path, m))?;
+        let codes = CodeColumns::new(batch, &wanted.codes)?;
         for row in 0..batch.num_rows() {
             codes
                 .row(row)
-                .and_then(|values| rows.push(values.into_iter().map(checked_code)))
-                .map_err(|message| at_row(first + row, message))?;
+                .and_then(|values| self.rows.push(values.into_iter().map(checked_code)))
+                .map_err(|message| at_row(row, message))?;
         }
         if wanted.offset_codes {
-            let lists = code_lists("offset_codes", column("offset_codes")?)
-                .map_err(|m| Error::format(path, m))?;
+            let lists = code_lists("offset_codes", column(batch, "offset_codes")?)?;
+            let code = |v: i64| u32::try_from(v).map_err(|_| format!("offset code {v}"));
             for row in 0..batch.num_rows() {
-                let value = |v: i64| u32::try_from(v).map_err(|_| format!("offset code {v}"));
                 lists
                     .row(row)
-                    .and_then(|values| flat.push(values.into_iter().map(value)))
-                    .map_err(|message| at_row(first + row, message))?;
+                    .and_then(|values| self.offset_codes.push(values.into_iter().map(code)))
+                    .map_err(|message| at_row(row, message))?;
             }
         }
+        Ok(())
     }
-    let offset_codes = wanted.offset_codes.then_some(flat);
-    let ids = ids.map_or(EntityIds::Int(Vec::new()), Ids::into_entity_ids);
-    RawSids { ids, rows, offset_codes, layout, side: wanted.side() }.finish(path, codebook_sizes)
 }
 
 /// The layout that [`super::write_parquet`] put into the file, if it did.

@@ -223,7 +223,7 @@ fn bad_parquet_names_row_and_id() {
 }
 
 #[test]
-fn truncated_and_flipped_parquet_is_an_error_or_reads_true_to_form() {
+fn truncated_parquet_is_refused() {
     let scratch = Scratch::new("torn.parquet");
     let table =
         suffixed((0..900).map(|at| (at * 7 % [300, 20, 3][at as usize % 3]) as u32).collect());
@@ -286,25 +286,26 @@ proptest! {
         let read = read_any(&scratch.path(), Some(&[300, 20, 3])).unwrap();
         prop_assert_eq!((&read.ids, read.table.codes()), (&ids, table.codes()));
     }
+}
 
-    /// A parser of hostile input may refuse anything but must not panic.
-    #[test]
-    fn no_byte_flip_makes_a_reader_panic(at in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let ids = EntityIds::Int((0..50).collect());
-        let table = suffixed((0..50).flat_map(|row| [row, row % 20, row % 3]).collect());
-        for name in ["x.parquet", "x.index.json"] {
-            let scratch = Scratch::new(name);
-            if name.ends_with("json") {
-                write_index_json(&scratch.path(), &ids, &table).unwrap();
-            } else {
-                write_parquet(&scratch.path(), Side::Item, &ids, &table).unwrap();
-            }
-            let mut bytes = std::fs::read(scratch.path()).unwrap();
-            let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+/// A parser of hostile input may refuse anything but must not panic.
+#[test]
+fn no_flipped_bit_makes_a_reader_panic() {
+    let ids = EntityIds::Int((0..20).collect());
+    let table = suffixed((0..20).flat_map(|row| [row, row % 20, row % 3]).collect());
+    let parquet = Scratch::new("x.parquet");
+    write_parquet(&parquet.path(), Side::Item, &ids, &table).unwrap();
+    let json = Scratch::new("x.index.json");
+    write_index_json(&json.path(), &ids, &table).unwrap();
+    for scratch in [parquet, json] {
+        let good = std::fs::read(scratch.path()).unwrap();
+        // 17 shares no factor with 8: every place of a bit in its byte gets its turn.
+        for bit in (0..good.len() * 8).step_by(17) {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(scratch.path(), bytes).unwrap();
             if let Ok(read) = read_any(&scratch.path(), None) {
-                prop_assert_eq!(read.ids.len(), read.table.len());
+                assert_eq!(read.ids.len(), read.table.len());
             }
         }
     }

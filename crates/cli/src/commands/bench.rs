@@ -1,0 +1,52 @@
+//! `das bench`.
+
+use std::time::Instant;
+
+use das_model::yardstick::Yardstick;
+use das_nn::Device;
+use serde_json::json;
+
+use super::{print, print_json, use_threads};
+use crate::args::{Bench, BenchArgs, BenchStepArgs};
+
+/// Steps before the clock counts.
+const WARM_UP: u32 = 5;
+/// Losses that are shown, to be held against other implementations.
+const LOSSES: u32 = 3;
+
+/// Runs a measurement.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    match &args.what {
+        Bench::Step(args) => step(args),
+    }
+}
+
+fn step(args: &BenchStepArgs) -> anyhow::Result<()> {
+    use_threads(args.threads.into())?;
+    let mut yardstick = Yardstick::load(&args.dir, &Device::cpu())?;
+    let mut losses = Vec::new();
+    let mut times = Vec::new();
+    for step in 0..args.steps + WARM_UP {
+        let started = Instant::now();
+        let (loss, _) = yardstick.step();
+        if step >= WARM_UP {
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        if step < LOSSES {
+            losses.push(loss);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    if args.json {
+        return print_json(&json!({
+            "ms": median,
+            "first_losses": losses,
+            "fastest_ms": times[0],
+            "slowest_ms": times[times.len() - 1],
+            "steps": args.steps,
+            "threads": args.threads,
+        }));
+    }
+    print(&format!("{median:.1} ms a step (median of {}), losses {losses:?}\n", args.steps))
+}

@@ -1,0 +1,148 @@
+//! `das encode`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use das_core::artifact::{Artifact, CONFIG_FILE, MODEL_FILE, embedder_file};
+use das_core::sid::files::{SidFile, write_parquet};
+use das_core::sid::{LastLevel, SidLayout, SidTable, collision};
+use das_core::{EntityIds, RowMatrix, Side};
+use das_data::tables::{Entities, read_entities};
+use das_data::texts;
+use das_model::{EncodedRows, NeuralTokenizer, Tokenizer, encode_all};
+
+use super::{print, print_json, use_threads};
+use crate::args::EncodeArgs;
+use crate::config::RunConfig;
+use crate::interrupt;
+use crate::observe::Bars;
+use crate::pipeline::Context;
+use crate::run_folder::artifact_of;
+use crate::usage::UsageError;
+
+/// Encodes a table of items or users with a run's tokenizer.
+pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
+    let (side, path) = match (&args.items, &args.users) {
+        (Some(path), None) => (Side::Item, path),
+        (None, Some(path)) => (Side::User, path),
+        _ => return Err(UsageError("name one of --items and --users".to_string()).into()),
+    };
+    use_threads(0)?;
+    let cancel = interrupt::install()?;
+    let bars = Bars::new();
+    let context = Context { bars: &bars, cancel: &cancel };
+    let artifact = Artifact::open(&artifact_of(&args.run))?;
+    artifact.verify()?;
+    let mut entities = read_entities(path, side)?;
+    let content = content(&artifact, &mut entities, side, path, context)?;
+    let tokenizer = NeuralTokenizer::from_bytes(&artifact.bytes(MODEL_FILE)?)?;
+    let encoded = encode_all(&tokenizer, side, &*content, &bars, &cancel)
+        .with_context(|| path.display().to_string())?;
+    let known = artifact.sids(side)?;
+    let table = identify(&tokenizer, side, &known, entities.table.ids(), &encoded.rows)?;
+    write_parquet(&args.out, side, entities.table.ids(), &table)?;
+    if args.json {
+        return print_json(&serde_json::json!({
+            "out": args.out,
+            "rows": table.len(),
+            "id_space": artifact.manifest().id_space,
+            "layout": table.layout(),
+        }));
+    }
+    print(&format!("{} {side} IDs are in {}\n", table.len(), args.out.display()))
+}
+
+/// The file's own vectors, or those that the artifact's embedder makes of its texts.
+fn content(
+    artifact: &Artifact,
+    entities: &mut Entities,
+    side: Side,
+    path: &Path,
+    Context { bars, cancel }: Context<'_>,
+) -> anyhow::Result<Box<dyn RowMatrix>> {
+    let described = artifact.manifest().sides.get(&side);
+    let described = described.with_context(|| format!("the run has no {side} tokenizer"))?;
+    if let Some(vectors) = entities.embeddings.take() {
+        if vectors.dim() != described.content_dim {
+            let (expected, found) = (described.content_dim, vectors.dim());
+            bail!("{}: expected vectors of width {expected}, found {found}", path.display());
+        }
+        return Ok(Box::new(vectors));
+    }
+    if described.embedder.is_none() {
+        bail!(
+            "{}: has no embedding column, and the run was trained on ready-made {side} vectors; \
+             give vectors of width {}",
+            path.display(),
+            described.content_dim
+        );
+    }
+    let config: RunConfig = toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
+    let texts = match side {
+        Side::Item => texts::item_texts(&entities.table, config.data.item_template())?,
+        Side::User => texts::profile_texts(&entities.table, &config.data.user_text_config())?,
+    };
+    let description = artifact.checked_path(&embedder_file(side, das_content::DESCRIPTION_FILE))?;
+    let embedder = das_content::load(description.parent().unwrap_or(Path::new(".")))?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let embeddings = embedder.embed(&texts, bars, cancel)?;
+    if !embeddings.fallback_rows.is_empty() {
+        let (count, all) = (embeddings.fallback_rows.len(), texts.len());
+        bars.warn(&format!("{count} of {all} rows of {} have no usable text", path.display()));
+    }
+    Ok(Box::new(embeddings.matrix))
+}
+
+/// IDs under the artifact's collision policy. An entity that the run knows keeps its ID as long
+/// as its content still has the same codes; all others are told apart from every known ID.
+fn identify(
+    tokenizer: &NeuralTokenizer,
+    side: Side,
+    known: &SidFile,
+    ids: &EntityIds,
+    rows: &EncodedRows,
+) -> anyhow::Result<SidTable> {
+    let levels = tokenizer.codebook_sizes(side).len();
+    let index = known.ids.index()?;
+    let kept: Vec<Option<u32>> = (0..ids.len())
+        .map(|row| {
+            let found = match ids {
+                EntityIds::Int(ids) => index.row_of_int(ids[row]),
+                EntityIds::Text(ids) => index.row_of_text(&ids[row]),
+            }?;
+            let codes = &rows.codes[row * levels..][..levels];
+            (known.table.prefix(found as usize, levels) == codes).then_some(found)
+        })
+        .collect();
+    let new: Vec<usize> = (0..ids.len()).filter(|&row| kept[row].is_none()).collect();
+    let extended = extend(tokenizer, side, &known.table, rows, &new)?;
+    let mut of_new = extended.rows();
+    let mut codes = Vec::with_capacity(ids.len() * extended.layout().num_digits());
+    for found in &kept {
+        let row = match found {
+            Some(found) => known.table.row(*found as usize),
+            None => of_new.next().context("a new row for each that is not known")?,
+        };
+        codes.extend_from_slice(row);
+    }
+    Ok(SidTable::new(extended.layout().clone(), codes)?)
+}
+
+fn extend(
+    tokenizer: &NeuralTokenizer,
+    side: Side,
+    known: &SidTable,
+    rows: &EncodedRows,
+    new: &[usize],
+) -> anyhow::Result<SidTable> {
+    let sizes = tokenizer.codebook_sizes(side);
+    let (levels, dim) = (sizes.len(), tokenizer.side(side).code_dim());
+    let pick = |values: &[f32]| -> Vec<f32> {
+        new.iter().flat_map(|&row| values[row * dim..][..dim].iter().copied()).collect()
+    };
+    let codes = new.iter().flat_map(|&row| rows.codes[row * levels..][..levels].iter().copied());
+    let learned = SidTable::new(SidLayout::learned(sizes)?, codes.collect())?;
+    let residuals = pick(&rows.last_residuals);
+    let last = LastLevel::new(&residuals, tokenizer.last_codebook(side), dim)?;
+    Ok(collision::extend(known, &learned, last)?)
+}

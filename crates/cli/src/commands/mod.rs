@@ -1,0 +1,45 @@
+//! One file a command.
+
+mod bench;
+mod demo;
+mod embed;
+mod encode;
+mod export;
+pub mod import;
+mod inspect;
+mod train;
+
+use crate::args::Command;
+
+/// Runs a command to its end.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// Uses `threads` workers for everything that follows, 0 for one a core.
+fn use_threads(threads: usize) -> anyhow::Result<()> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+}
+
+/// Prints a result that a program reads.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Prints to standard output; a closed pipe (`das inspect … | head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

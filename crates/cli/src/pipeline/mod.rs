@@ -1,0 +1,26 @@
+//! From a data-set folder to a published artifact, as the commands put it together.
+
+mod content;
+mod fit;
+mod intrinsics;
+mod prepare;
+mod publish;
+
+pub use content::{SideVectors, embed_data, vectors};
+pub use fit::{Fitted, fit};
+pub use intrinsics::{Behaviour, InspectReport, SideReport};
+pub use prepare::Prepared;
+pub use publish::publish;
+
+use das_core::progress::Cancel;
+
+use crate::observe::Bars;
+
+/// What every long step of a pipeline is given.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Where progress is shown.
+    pub bars: &'a Bars,
+    /// Whether to stop.
+    pub cancel: &'a Cancel,
+}

@@ -1,0 +1,51 @@
+//! A data set, split, with the parts that training and evaluation may see.
+
+use std::path::Path;
+
+use das_core::{EntityIds, HeldOut, Side};
+use das_data::{CoClickConfig, DataSet, Part, Split, TrainingClicks};
+use serde_json::{Map, Value, json};
+
+use crate::config::DataConfig;
+
+/// An opened data set under a split.
+pub struct Prepared {
+    /// The folder's tables.
+    pub data: DataSet,
+    /// Which row belongs to which part.
+    pub split: Split,
+    /// All that training sees of the log.
+    pub clicks: TrainingClicks,
+}
+
+impl Prepared {
+    /// Opens and splits the data set at `folder`.
+    pub fn open(folder: &Path, config: &DataConfig) -> anyhow::Result<Prepared> {
+        let data = DataSet::open(folder)?;
+        let split = Split::new(&data, config.split)?;
+        let window = (config.partner_window > 0).then_some(config.partner_window);
+        let clicks = TrainingClicks::new(&data, &split, CoClickConfig { window })?;
+        Ok(Prepared { data, split, clicks })
+    }
+
+    /// Held-out clicks of a part, with the user's last training items.
+    pub fn held_out(&self, part: Part) -> HeldOut {
+        self.clicks.held_out(&self.data, &self.split, part)
+    }
+
+    /// The ids of a side, in row order.
+    pub fn ids(&self, side: Side) -> &EntityIds {
+        self.data.table(side).ids()
+    }
+
+    /// What identifies the data and the training rows, for the manifest.
+    pub fn fingerprint(&self) -> anyhow::Result<Map<String, Value>> {
+        let mut map = Map::new();
+        for (name, hash) in self.data.fingerprint()? {
+            map.insert(name, json!(hash));
+        }
+        map.insert("training_rows".to_string(), json!(self.split.fingerprint(&self.data)));
+        map.insert("split".to_string(), json!(self.split.kind().name()));
+        Ok(map)
+    }
+}

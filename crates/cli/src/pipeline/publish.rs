@@ -1,0 +1,103 @@
+//! Codes into IDs, IDs into an artifact.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use das_content::EmbedderIdentity;
+use das_core::artifact::{
+    ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent, embedder_file,
+};
+use das_core::sid::{CollisionConfig, LastLevel, SidLayout, SidTable, collision};
+use das_core::Side;
+use das_data::Part;
+use das_model::{Encoded, Tokenizer};
+use das_nn::safetensors_io;
+use serde_json::json;
+
+use super::intrinsics::{Behaviour, InspectReport};
+use super::{Fitted, Prepared, SideVectors};
+use crate::config::RunConfig;
+
+/// The ID embeddings of the collaborative model, for probing; encoding does not need them.
+const ICDM_FILE: &str = "icdm.safetensors";
+
+/// Resolves collisions, measures the IDs (validation clicks only) and publishes the artifact at
+/// `path`, replacing one of the same run.
+pub fn publish(
+    path: &Path,
+    prepared: &Prepared,
+    fitted: &Fitted,
+    vectors: &[SideVectors; 2],
+    config: &RunConfig,
+) -> anyhow::Result<InspectReport> {
+    let tokenizer = &fitted.trained.tokenizer;
+    let mut tables = Vec::with_capacity(2);
+    for (side, encoded) in Side::BOTH.into_iter().zip(&fitted.encoded) {
+        tables.push(resolve(tokenizer, side, encoded, &config.collision)?);
+    }
+    let behaviour = Behaviour::of(prepared, &[Part::Validation], None)?;
+    let [user, item] = [&tables[0], &tables[1]];
+    let mut report = InspectReport::new(Some(user), Some(item), Some(&behaviour))?;
+    for (side, encoded) in Side::BOTH.into_iter().zip(&fitted.encoded) {
+        report.set_reconstruction_error(side, encoded.reconstruction_error);
+    }
+
+    let mut writer = ArtifactWriter::create(path, Existing::Replace)?;
+    writer.add_bytes(CONFIG_FILE, config.to_toml()?.as_bytes())?;
+    writer.add_bytes(MODEL_FILE, &tokenizer.to_bytes()?)?;
+    if !fitted.trained.icdm.is_empty() {
+        let bytes = safetensors_io::to_bytes(&fitted.trained.icdm, &Default::default())?;
+        writer.add_bytes(ICDM_FILE, &bytes)?;
+    }
+    for ((side, vectors), table) in Side::BOTH.into_iter().zip(vectors).zip(&tables) {
+        let embedder = match &vectors.embedder {
+            Some(folder) => Some(serde_json::to_value(add_embedder(&mut writer, side, folder)?)?),
+            None => None,
+        };
+        let content = SideContent { dim: vectors.matrix.dim(), embedder };
+        writer.add_side(side, prepared.ids(side), table, content)?;
+    }
+    let metrics = json!({
+        "intrinsic": report,
+        "validation": fitted.trained.validation,
+        "epochs": fitted.trained.epochs,
+        "steps": fitted.trained.steps,
+    });
+    writer.publish(tokenizer.method(), prepared.fingerprint()?, metrics)?;
+    Ok(report)
+}
+
+/// The IDs of one side under the configured collision policy.
+pub fn resolve(
+    tokenizer: &dyn Tokenizer,
+    side: Side,
+    encoded: &Encoded,
+    config: &CollisionConfig,
+) -> anyhow::Result<SidTable> {
+    let layout = SidLayout::learned(tokenizer.codebook_sizes(side))?;
+    let learned = SidTable::new(layout, encoded.rows.codes.clone())?;
+    let codebook = tokenizer.last_codebook(side);
+    let dim = codebook.len() / *tokenizer.codebook_sizes(side).last().unwrap_or(&1) as usize;
+    let last = LastLevel::new(&encoded.rows.last_residuals, codebook, dim)?;
+    let resolved = collision::resolve(&learned, config.policy, Some(last), &config.sinkhorn)?;
+    Ok(resolved.table)
+}
+
+/// Copies a saved embedder into the artifact and returns its identity.
+fn add_embedder(
+    writer: &mut ArtifactWriter,
+    side: Side,
+    folder: &Path,
+) -> anyhow::Result<EmbedderIdentity> {
+    let embedder = das_content::load(folder)?;
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .and_then(|entries| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        })
+        .with_context(|| format!("{}: cannot list", folder.display()))?;
+    names.sort();
+    for name in names {
+        writer.add_file(&embedder_file(side, &name), &folder.join(&name))?;
+    }
+    Ok(embedder.identity())
+}

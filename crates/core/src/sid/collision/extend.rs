@@ -1,0 +1,75 @@
+//! New entities beside existing ones.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{CollisionPolicy, LastLevel, SidLayout, SidTable};
+use crate::{Error, Result};
+
+/// IDs for new rows under the policy of `existing`, whose IDs stay as they are.
+///
+/// - `suffix`: the next number after those of the same codes, first come first served. The
+///   suffix may outgrow the width it had, so the layout returned can be wider in that digit.
+/// - `greedy`, `sinkhorn`: a new row whose ID is taken gets the nearest last code that is free
+///   behind its first codes; where none is free it stays collided.
+/// - `none`: the learned codes.
+///
+/// `learned` holds the new rows' learned codes, `last` their last level.
+pub fn extend(existing: &SidTable, learned: &SidTable, last: LastLevel<'_>) -> Result<SidTable> {
+    let layout = existing.layout();
+    if learned.layout().codebook_sizes() != layout.codebook_sizes() {
+        let message = format!(
+            "new codes have codebooks {:?}, the existing ones {:?}",
+            learned.layout().codebook_sizes(),
+            layout.codebook_sizes()
+        );
+        return Err(Error::Invalid(message));
+    }
+    last.check(learned)?;
+    match layout.collision() {
+        CollisionPolicy::None => Ok(learned.clone()),
+        CollisionPolicy::Suffix => number(existing, learned),
+        CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn => free_codes(existing, learned, &last),
+    }
+}
+
+fn number(existing: &SidTable, learned: &SidTable) -> Result<SidTable> {
+    let levels = existing.layout().num_levels();
+    let mut next: HashMap<&[u32], u32> = HashMap::with_capacity(existing.len());
+    for row in existing.rows() {
+        let next = next.entry(&row[..levels]).or_default();
+        *next = (*next).max(row[levels] + 1);
+    }
+    let mut codes = Vec::with_capacity(learned.len() * (levels + 1));
+    let mut width = existing.layout().suffix().unwrap_or(1);
+    for row in learned.rows() {
+        let next = next.entry(row).or_default();
+        codes.extend_from_slice(row);
+        codes.push(*next);
+        *next += 1;
+        width = width.max(*next);
+    }
+    let sizes = existing.layout().codebook_sizes().to_vec();
+    SidTable::new(SidLayout::new(sizes, CollisionPolicy::Suffix, Some(width))?, codes)
+}
+
+fn free_codes(existing: &SidTable, learned: &SidTable, last: &LastLevel<'_>) -> Result<SidTable> {
+    let place = existing.layout().num_levels() - 1;
+    let mut taken: HashSet<Vec<u32>> = existing.rows().map(<[u32]>::to_vec).collect();
+    let mut codes = Vec::with_capacity(learned.codes().len());
+    for (row, learned) in learned.rows().enumerate() {
+        let mut id = learned.to_vec();
+        if taken.contains(&id) {
+            let mut nearest: Vec<usize> = (0..last.num_codes()).collect();
+            let distance = |code: usize| last.distance(row as u32, code);
+            nearest.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(a.cmp(&b)));
+            let free = nearest.into_iter().find(|&code| {
+                id[place] = code as u32;
+                !taken.contains(&id)
+            });
+            id[place] = free.map_or(learned[place], |code| code as u32);
+        }
+        codes.extend_from_slice(&id);
+        taken.insert(id);
+    }
+    SidTable::new(existing.layout().clone(), codes)
+}

@@ -1,0 +1,85 @@
+//! Products, linear layers and nearest codes on slices.
+
+use das_nn::Activation;
+use das_nn::kernels::{assign, linear_forward, matmul};
+
+use crate::check::{self, doubles, mse, rng, transpose, uniform};
+
+/// Shapes around the tile boundaries, and empty ones.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (3, 0, 2),
+    (0, 4, 3),
+    (4, 3, 0),
+    (5, 7, 127),
+    (33, 20, 128),
+    (70, 40, 300),
+    (1030, 3, 140),
+    (300, 65, 31),
+];
+
+fn assert_close(got: &[f32], expected: &[f64]) {
+    assert_eq!(got.len(), expected.len());
+    for (at, (g, e)) in got.iter().zip(expected).enumerate() {
+        assert!((f64::from(*g) - e).abs() < 1e-4, "value {at}: {g}, expected {e}");
+    }
+}
+
+#[test]
+fn products_match_plain_loops() {
+    for (m, k, n) in SHAPES {
+        let mut rng = rng(51);
+        let (a, b) = (uniform(m * k, &mut rng), uniform(k * n, &mut rng));
+        let (da, db) = (doubles(&a), doubles(&b));
+        let mut out = vec![f32::NAN; m * n];
+        matmul::ab(&a, &b, (m, k, n), &mut out);
+        assert_close(&out, &check::matmul(&da, &db, (m, k, n)));
+        out.fill(f32::NAN);
+        matmul::abt(&a, &b, (m, k, n), &mut out);
+        assert_close(&out, &check::matmul(&da, &transpose(&db, n, k), (m, k, n)));
+        out.fill(f32::NAN);
+        matmul::atb(&a, &b, (m, k, n), &mut out);
+        assert_close(&out, &check::matmul(&transpose(&da, k, m), &db, (m, k, n)));
+    }
+}
+
+#[test]
+fn linear_on_slices() {
+    let (rows, inputs, outputs) = (37, 12, 130);
+    let mut rng = rng(52);
+    let (x, w) = (uniform(rows * inputs, &mut rng), uniform(outputs * inputs, &mut rng));
+    let b = uniform(outputs, &mut rng);
+    let w_t = transpose(&doubles(&w), outputs, inputs);
+    let mut expected = check::matmul(&doubles(&x), &w_t, (rows, inputs, outputs));
+    let mut out = vec![0.0; rows * outputs];
+    expected.iter_mut().enumerate().for_each(|(i, y)| *y += f64::from(b[i % outputs]));
+    linear_forward(&x, rows, &w, &b, Activation::Identity, &mut out);
+    assert_close(&out, &expected);
+    linear_forward(&x, rows, &w, &b, Activation::Relu, &mut out);
+    expected.iter_mut().for_each(|y| *y = y.max(0.0));
+    assert_close(&out, &expected);
+}
+
+#[test]
+fn nearest_codes_match_plain_loops() {
+    for (n, k, d) in [(1, 1, 1), (200, 17, 3), (300, 256, 32), (129, 5, 40)] {
+        let mut rng = rng(53);
+        let (x, book) = (uniform(n * d, &mut rng), uniform(k * d, &mut rng));
+        let found = assign(&x, &book, d);
+        for (row, x) in doubles(&x).chunks(d).enumerate() {
+            let distances: Vec<f64> = doubles(&book).chunks(d).map(|e| mse(x, e, 1.0)).collect();
+            let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+            assert!(distances[found.codes[row] as usize] <= least + 1e-5);
+            assert!((f64::from(found.distances[row]) - least).abs() < 1e-4);
+        }
+    }
+    let none = assign(&[], &[1.0, 2.0], 2);
+    assert!(none.codes.is_empty() && none.distances.is_empty());
+}
+
+#[test]
+fn the_lowest_of_equal_codes_wins() {
+    let book: Vec<f32> = [0.5, 2.0].repeat(50);
+    let found = assign(&[0.4, 2.1, 9.0], &book, 1);
+    assert_eq!(found.codes, [0, 1, 1]);
+}
