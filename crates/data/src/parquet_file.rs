@@ -68,14 +68,23 @@ impl ParquetFile {
             path: self.path.clone(),
             column: name.to_owned(),
             expected,
-            present: self.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", "),
+            present: self
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     }
 
     /// The error for a column of a type that cannot be used.
     pub(crate) fn wrong_type(&self, field: &Field, expected: &'static str) -> Error {
-        let present =
-            self.schema().fields().iter().map(|f| format!("{} ({})", f.name(), type_name(f.data_type())));
+        let present = self
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| format!("{} ({})", f.name(), type_name(f.data_type())));
         Error::ColumnType {
             path: self.path.clone(),
             column: field.name().clone(),
@@ -103,11 +112,12 @@ impl ParquetFile {
         let roots = columns.iter().filter_map(|&name| self.schema().index_of(name).ok());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
         let file = self.file.try_clone().map_err(Error::io(&self.path, "cannot read"))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-            .with_projection(mask)
-            .with_batch_size(batch_rows)
-            .build()
-            .map_err(Error::parquet(&self.path))?;
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_projection(mask)
+                .with_batch_size(batch_rows)
+                .build()
+                .map_err(Error::parquet(&self.path))?;
         let mut first_row = 0;
         Ok(reader.map(move |batch| {
             let batch = batch.map_err(|error| Error::parquet(&self.path)(error.into()))?;
@@ -125,7 +135,12 @@ impl ParquetFile {
     }
 
     /// The column `name` of `batch` as 64-bit integers, without nulls.
-    pub(crate) fn int64(&self, name: &str, start: usize, batch: &RecordBatch) -> Result<Int64Array> {
+    pub(crate) fn int64(
+        &self,
+        name: &str,
+        start: usize,
+        batch: &RecordBatch,
+    ) -> Result<Int64Array> {
         let array = self.present(name, start, batch)?;
         Ok(self.cast(name, &array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
     }
@@ -157,7 +172,9 @@ impl ParquetFile {
         let array = batch
             .column_by_name(name)
             .ok_or_else(|| Error::file(&self.path, format!("the column `{name}` was not read")))?;
-        if let Some(at) = (array.null_count() > 0).then(|| (0..array.len()).find(|&i| array.is_null(i))) {
+        if let Some(at) =
+            (array.null_count() > 0).then(|| (0..array.len()).find(|&i| array.is_null(i)))
+        {
             let row = start + at.unwrap_or_default();
             return Err(Error::row(&self.path, row, format!("column `{name}` is null")));
         }
@@ -173,7 +190,9 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Float16 => "float16".to_owned(),
         DataType::Float32 => "float32".to_owned(),
         DataType::Float64 => "float64".to_owned(),
-        DataType::List(of) | DataType::LargeList(of) => format!("list<{}>", type_name(of.data_type())),
+        DataType::List(of) | DataType::LargeList(of) => {
+            format!("list<{}>", type_name(of.data_type()))
+        }
         DataType::Struct(_) => "struct".to_owned(),
         other => format!("{other}").to_lowercase(),
     }

@@ -142,7 +142,9 @@ fn leave_last_out(log: &Interactions) -> Vec<Part> {
         let rows = log.rows_of(user);
         let is_click = |&at: &usize| log.is_positive(rows[at] as usize);
         let mut clicks = (0..rows.len()).rev().filter(is_click);
-        if let (Some(test), Some(validation), Some(_)) = (clicks.next(), clicks.next(), clicks.next()) {
+        if let (Some(test), Some(validation), Some(_)) =
+            (clicks.next(), clicks.next(), clicks.next())
+        {
             rows[validation..test].iter().for_each(|&row| parts[row as usize] = Part::Validation);
             rows[test..].iter().for_each(|&row| parts[row as usize] = Part::Test);
         }

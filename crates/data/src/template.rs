@@ -54,7 +54,11 @@ impl Template {
             }
             let before = field.before.as_str();
             let first_written = out.is_empty() && at > 0;
-            out.push_str(if first_written { before.trim_start_matches(is_separator) } else { before });
+            out.push_str(if first_written {
+                before.trim_start_matches(is_separator)
+            } else {
+                before
+            });
             out.push_str(&value);
             out.push_str(&field.after);
         }

@@ -65,7 +65,8 @@ pub fn user_texts(
     config: &UserTextConfig,
 ) -> Result<Vec<String>> {
     let titles = history_titles(data.items(), config)?;
-    let histories = (0..data.users().len() as u32).map(|user| clicks.user_history(user, config.history));
+    let histories =
+        (0..data.users().len() as u32).map(|user| clicks.user_history(user, config.history));
     user_texts_with(data.users(), config, &histories.collect::<Vec<_>>(), &titles)
 }
 
@@ -119,9 +120,8 @@ fn history_titles(items: &EntityTable, config: &UserTextConfig) -> Result<Vec<St
     if let Some(template) = &config.history_template {
         return item_texts(items, Some(template));
     }
-    let title = items
-        .column("title")
-        .or_else(|| items.columns().iter().find(|column| is_text(column)));
+    let title =
+        items.column("title").or_else(|| items.columns().iter().find(|column| is_text(column)));
     Ok((0..items.len())
         .map(|row| {
             let mut out = String::new();

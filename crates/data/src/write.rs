@@ -73,7 +73,8 @@ impl DataSetWriter {
     /// Makes the folder durable and moves it into place.
     pub fn publish(self) -> Result<()> {
         files::sync_folder(self.staging.path())?;
-        make_accessible(self.staging.path()).map_err(Error::io(&self.out, "cannot set permissions"))?;
+        make_accessible(self.staging.path())
+            .map_err(Error::io(&self.out, "cannot set permissions"))?;
         require_free(&self.out)?;
         fs::rename(self.staging.path(), &self.out)
             .map_err(Error::io(&self.out, "cannot rename into place"))?;
@@ -85,7 +86,8 @@ impl DataSetWriter {
     /// Errors about a staged file speak of the file to be.
     fn rename_errors<T>(&self, result: Result<T>) -> Result<T> {
         let staged = |path: &Path| {
-            path.strip_prefix(self.staging.path()).map_or(path.to_path_buf(), |rest| self.out.join(rest))
+            path.strip_prefix(self.staging.path())
+                .map_or(path.to_path_buf(), |rest| self.out.join(rest))
         };
         result.map_err(|error| match error {
             Error::Parquet { path, source } => Error::Parquet { path: staged(&path), source },

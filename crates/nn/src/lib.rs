@@ -13,8 +13,8 @@
 //! fixed order, so every result is bit-identical for any number of threads on one machine.
 //! Another instruction set may round differently.
 //!
-//! **Panics.** Shapes are the programmer's contract: operations panic on mismatched shapes and on
-//! row indices out of range. Everything that can come from a file is a [`Result`] instead.
+//! **Panics.** Shapes are the programmer's contract: operations panic on mismatched shapes, on
+//! matrices of width 0 and on row indices out of range. Everything that can come from a file is a [`Result`] instead.
 //!
 //! ```
 //! use das_nn::{Activation, AdamW, AdamWConfig, Device, ParamKind, Params, Tape};

@@ -1,5 +1,6 @@
 //! Eigenvalues and eigenvectors of a dense symmetric matrix.
 
+use super::vector::{dot, subtract};
 use crate::{Error, Result};
 
 /// Shifts after which an eigenvalue is given up; two or three are usual.
@@ -148,16 +149,6 @@ fn rotate_rows(rows: &mut [f64], sine: f64, cosine: f64) {
     let (upper, lower) = rows.split_at_mut(rows.len() / 2);
     for (a, b) in upper.iter_mut().zip(lower) {
         (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
-    }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn subtract(from: &mut [f64], factor: f64, v: &[f64]) {
-    for (x, &v) in from.iter_mut().zip(v) {
-        *x -= factor * v;
     }
 }
 

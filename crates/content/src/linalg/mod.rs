@@ -10,6 +10,7 @@ mod orthonormal;
 mod sparse;
 mod svd;
 mod tall;
+mod vector;
 
 pub(crate) use sparse::{Csr, accumulate_row};
 pub(crate) use svd::{Svd, SvdOptions, truncated_svd};

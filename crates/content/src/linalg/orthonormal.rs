@@ -1,23 +1,26 @@
 //! Orthonormal bases of tall matrices.
 
 use super::tall::{gram, times_small};
+use super::vector::dot;
 
 /// A column whose part outside the columns before it is smaller than this, relative and squared,
 /// is rounding of f32 and no direction of its own.
 const DEPENDENT: f64 = 1e-11;
 
-/// Replaces the columns of `x` [rows, width] by orthonormal ones that span the same space;
+/// Replaces the columns of `x` [rows, width] by nearly orthonormal ones that span the same space;
 /// columns that depend on those before them become zero.
 ///
-/// Cholesky QR done twice (Yamamoto, Nakatsukasa, Yanagisawa, Fukaya 2015: the second pass brings
-/// orthogonality to rounding), with Gram matrices in f64, which hold the squared condition number
-/// of f32 data.
-pub(super) fn orthonormalize(mut x: Vec<f32>, width: usize) -> Vec<f32> {
-    for _ in 0..2 {
-        let inverse = inverse_factor(gram(&x, width), width);
-        x = times_small(&x, width, &inverse, width);
-    }
-    x
+/// Cholesky QR, with the Gram matrix in f64, which holds the squared condition number of f32
+/// data. What is left of the condition is small enough to go on with in a subspace iteration.
+pub(super) fn precondition(x: &[f32], width: usize) -> Vec<f32> {
+    let inverse = inverse_factor(gram(x, width), width);
+    times_small(x, width, &inverse, width)
+}
+
+/// [`precondition`] done twice, which brings orthogonality to the rounding of f32 (Yamamoto,
+/// Nakatsukasa, Yanagisawa, Fukaya 2015).
+pub(super) fn orthonormalize(x: &[f32], width: usize) -> Vec<f32> {
+    precondition(&precondition(x, width), width)
 }
 
 /// R⁻¹ of the Cholesky factorisation RᵀR of `gram`, upper triangular, with zero rows and columns
@@ -63,10 +66,6 @@ fn lower_factor(mut gram: Vec<f64>, n: usize) -> Vec<f64> {
     gram
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng};
@@ -83,7 +82,7 @@ mod tests {
             row[1] = row[0] + 1e-3 * row[1]; // nearly dependent
             row[3] = 2.0 * row[0] - row[2]; // dependent
         }
-        let q = orthonormalize(x.clone(), width);
+        let q = orthonormalize(&x, width);
         let gram = gram(&q, width);
         for i in 0..width {
             for j in 0..width {

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 
 use super::eigen::{Eigen, symmetric_eigen};
-use super::orthonormal::orthonormalize;
+use super::orthonormal::{orthonormalize, precondition};
 use super::sparse::Csr;
 use super::tall::{gram, times_small};
 use crate::Result;
@@ -51,7 +51,9 @@ pub(crate) fn truncated_svd(
     for iteration in 0..options.power_iterations {
         let back = transposed.times(&basis, width);
         step(2 * iteration as u64 + 1)?;
-        basis = orthonormalize(a.times(&back, width), width);
+        let sketch = a.times(&back, width);
+        let last = iteration + 1 == options.power_iterations;
+        basis = if last { orthonormalize(&sketch, width) } else { precondition(&sketch, width) };
         step(2 * iteration as u64 + 2)?;
     }
     // With Q the basis and Aᵀ·Q = V Σ Wᵀ, A ≈ Q·Qᵀ·A = (Q W) Σ Vᵀ; W and Σ² are the

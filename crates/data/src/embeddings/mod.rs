@@ -89,12 +89,8 @@ fn open_npy(path: &Path, ids_path: &Path, table: &EntityTable) -> Result<Embeddi
     if ids_path.exists() {
         let ids = id_column::read_unique(&ParquetFile::open(ids_path)?, table.side().id_column())?;
         if ids.len() != matrix.rows() {
-            let message = format!(
-                "{} ids for the {} rows of {}",
-                ids.len(),
-                matrix.rows(),
-                path.display()
-            );
+            let message =
+                format!("{} ids for the {} rows of {}", ids.len(), matrix.rows(), path.display());
             return Err(Error::file(ids_path, message));
         }
         npy::check_rows(path, &matrix, &ids)?;
@@ -132,9 +128,8 @@ fn aligned(
         );
         return Err(Error::file(ids_path, message));
     }
-    let index = ids
-        .index()
-        .map_err(|error| Error::file(ids_path, format!("column `{name}`: {error}")))?;
+    let index =
+        ids.index().map_err(|error| Error::file(ids_path, format!("column `{name}`: {error}")))?;
     let row_of = |row: usize| match table.ids() {
         EntityIds::Int(ids) => index.row_of_int(ids[row]),
         EntityIds::Text(ids) => index.row_of_text(&ids[row]),
@@ -154,7 +149,10 @@ fn aligned(
 /// What is wrong with a vector, if anything.
 fn fault(vector: &[f32]) -> Option<String> {
     if let Some(at) = vector.iter().position(|value| !value.is_finite()) {
-        return Some(format!("value {at} of the vector is {}, expected a finite number", vector[at]));
+        return Some(format!(
+            "value {at} of the vector is {}, expected a finite number",
+            vector[at]
+        ));
     }
     vector.iter().all(|&value| value == 0.0).then(|| "the vector is all zero".to_owned())
 }

@@ -34,9 +34,13 @@ fn convert(path: &Path, header: &NpyHeader) -> Result<MappedMatrix> {
         input.read_exact(&mut bytes).map_err(Error::io(path, "cannot read"))?;
         row.clear();
         match header.dtype {
-            NpyType::F16 => row.extend(bytes.as_chunks().0.iter().map(|&b| F16::from_le_bytes(b).to_f32())),
+            NpyType::F16 => {
+                row.extend(bytes.as_chunks().0.iter().map(|&b| F16::from_le_bytes(b).to_f32()))
+            }
             NpyType::F32 => row.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
-            NpyType::F64 => row.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
+            NpyType::F64 => {
+                row.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32))
+            }
         }
         spool.push(path, &row)?;
     }

@@ -19,7 +19,8 @@ pub(super) struct Spool {
 impl Spool {
     /// A spool for the vectors of `path`, which errors name.
     pub(super) fn new(path: &Path, dim: usize) -> Result<Spool> {
-        let file = tempfile::tempfile().map_err(Error::io(path, "cannot create a temporary file for"))?;
+        let file =
+            tempfile::tempfile().map_err(Error::io(path, "cannot create a temporary file for"))?;
         Ok(Spool { out: BufWriter::with_capacity(1 << 20, file), dim, rows: 0 })
     }
 
@@ -37,10 +38,9 @@ impl Spool {
 
     /// Maps what was written.
     pub(super) fn finish(self, path: &Path) -> Result<MappedMatrix> {
-        let file = self
-            .out
-            .into_inner()
-            .map_err(|error| Error::io(path, "cannot write the temporary file of")(error.into_error()))?;
+        let file = self.out.into_inner().map_err(|error| {
+            Error::io(path, "cannot write the temporary file of")(error.into_error())
+        })?;
         Ok(MappedMatrix::from_file(&file, path, 0, self.rows, self.dim)?)
     }
 }

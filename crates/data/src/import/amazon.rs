@@ -109,7 +109,14 @@ fn push_review(
         .parse()
         .map_err(|_| at.error(format!("expected a rating, found `{rating_text}`")))?;
     let label = import.threshold.map(|threshold| rating >= threshold);
-    let row = LogRow { user: &user, item: &item, order: &time, label, rating: Some(rating), weight: None };
+    let row = LogRow {
+        user: &user,
+        item: &item,
+        order: &time,
+        label,
+        rating: Some(rating),
+        weight: None,
+    };
     log.push(at, &row)
 }
 
@@ -147,7 +154,9 @@ fn text_cell<'o>(product: &'o Map<String, Value>, names: &[&str]) -> Cell<'o> {
     let cells = names.iter().filter_map(|name| product.get(*name)).map(json_cell);
     match cells.into_iter().find(|cell| *cell != Cell::Null) {
         Some(Cell::Text(text) | Cell::Number(text)) => Cell::Text(clean(&text).into()),
-        Some(Cell::List(parts)) => Cell::List(parts.iter().map(|part| clean(part).into()).collect()),
+        Some(Cell::List(parts)) => {
+            Cell::List(parts.iter().map(|part| clean(part).into()).collect())
+        }
         Some(Cell::Null) | None => Cell::Null,
     }
 }

@@ -31,8 +31,7 @@ impl Resolved {
     ) -> Result<Resolved> {
         let known = described.as_ref().map_or(&[][..], TableBuilder::ids);
         let integers = all_integers(known) && all_integers(names);
-        let mut rows_of: HashMap<&str, u32> =
-            known.iter().map(String::as_str).zip(0..).collect();
+        let mut rows_of: HashMap<&str, u32> = known.iter().map(String::as_str).zip(0..).collect();
         let mut extra: Vec<String> =
             names.iter().filter(|name| !rows_of.contains_key(name.as_str())).cloned().collect();
         if integers {

@@ -1,10 +1,10 @@
 //! A click log being collected, ids as they come.
 
 use super::times::Times;
+use crate::Result;
 use crate::id_column::Interner;
 use crate::interactions::{LogColumns, OrderKind};
 use crate::source::At;
-use crate::Result;
 
 /// What orders a log's rows.
 pub(super) enum OrderBuilder {
@@ -60,9 +60,11 @@ impl LogBuilder {
     pub(super) fn push(&mut self, at: At<'_>, row: &LogRow<'_>) -> Result<()> {
         match &mut self.order {
             OrderBuilder::Timestamp(times) => times.push(row.order).map_err(|m| at.error(m))?,
-            OrderBuilder::Position(positions) => positions.push(row.order.parse().map_err(|_| {
-                at.error(format!("expected an integer position, found `{}`", row.order))
-            })?),
+            OrderBuilder::Position(positions) => {
+                positions.push(row.order.parse().map_err(|_| {
+                    at.error(format!("expected an integer position, found `{}`", row.order))
+                })?)
+            }
             OrderBuilder::File => {}
         }
         self.users.push(self.user_names.row(row.user));

@@ -30,17 +30,50 @@ impl Default for MovieLensImport {
 
 /// Genres of 100K in the order of the flags in `u.item`.
 const GENRES: [&str; 19] = [
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
-    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
-    "Thriller", "War", "Western",
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
 ];
 
 /// Occupations of 1M by their code in `users.dat`.
 const OCCUPATIONS: [&str; 21] = [
-    "other", "academic/educator", "artist", "clerical/admin", "college/grad student",
-    "customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker",
-    "K-12 student", "lawyer", "programmer", "retired", "sales/marketing", "scientist",
-    "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer",
+    "other",
+    "academic/educator",
+    "artist",
+    "clerical/admin",
+    "college/grad student",
+    "customer service",
+    "doctor/health care",
+    "executive/managerial",
+    "farmer",
+    "homemaker",
+    "K-12 student",
+    "lawyer",
+    "programmer",
+    "retired",
+    "sales/marketing",
+    "scientist",
+    "self-employed",
+    "technician/engineer",
+    "tradesman/craftsman",
+    "unemployed",
+    "writer",
 ];
 
 /// Imports the MovieLens folder `source` into a new folder `out`. Items get `title`, `year` and
@@ -108,14 +141,18 @@ fn push_rating(
     import: &MovieLensImport,
     [user, item, rating, time]: [&str; 4],
 ) -> Result<()> {
-    let rating: f32 = rating
-        .parse()
-        .map_err(|_| at.error(format!("expected a rating, found `{rating}`")))?;
+    let rating: f32 =
+        rating.parse().map_err(|_| at.error(format!("expected a rating, found `{rating}`")))?;
     let label = import.threshold.map(|threshold| rating >= threshold);
     log.push(at, &LogRow { user, item, order: time, label, rating: Some(rating), weight: None })
 }
 
-fn ratings(path: &Path, separator: &str, import: &MovieLensImport, log: &mut LogBuilder) -> Result<()> {
+fn ratings(
+    path: &Path,
+    separator: &str,
+    import: &MovieLensImport,
+    log: &mut LogBuilder,
+) -> Result<()> {
     fields(path, separator, 4, &mut |at, f| push_rating(log, at, import, [f[0], f[1], f[2], f[3]]))
 }
 
@@ -139,7 +176,12 @@ fn items_csv(path: &Path, items: &mut TableBuilder) -> Result<()> {
 
 fn item_100k(items: &mut TableBuilder, fields: &[&str]) {
     let flags = fields[5..].iter().zip(GENRES).skip(1);
-    item(items, fields[0], fields[1], flags.filter(|(flag, _)| **flag == "1").map(|(_, genre)| genre));
+    item(
+        items,
+        fields[0],
+        fields[1],
+        flags.filter(|(flag, _)| **flag == "1").map(|(_, genre)| genre),
+    );
 }
 
 fn item<'a>(
@@ -168,9 +210,10 @@ fn split_year(title: &str) -> (&str, &str) {
 }
 
 fn user_1m(users: &mut TableBuilder, at: At<'_>, fields: &[&str]) -> Result<()> {
-    let occupation = fields[3].parse().ok().and_then(|code: usize| OCCUPATIONS.get(code)).ok_or_else(
-        || at.error(format!("expected an occupation code 0 to 20, found `{}`", fields[3])),
-    )?;
+    let occupation =
+        fields[3].parse().ok().and_then(|code: usize| OCCUPATIONS.get(code)).ok_or_else(|| {
+            at.error(format!("expected an occupation code 0 to 20, found `{}`", fields[3]))
+        })?;
     user(users, [fields[0], fields[2], fields[1], occupation]);
     Ok(())
 }

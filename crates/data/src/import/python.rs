@@ -165,10 +165,9 @@ impl Parser<'_> {
             number => match number.parse::<i64>() {
                 Ok(integer) => integer.into(),
                 // Infinities and NaN, which JSON does not have, become null.
-                Err(_) => number
-                    .parse::<f64>()
-                    .map(Value::from)
-                    .map_err(|_| self.expected("a value"))?,
+                Err(_) => {
+                    number.parse::<f64>().map(Value::from).map_err(|_| self.expected("a value"))?
+                }
             },
         };
         self.at += word.len();
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn broken_literals_say_where() {
-        let fault = |text| parse(text).unwrap_err();
+        let fault = |text: &str| parse(text).unwrap_err();
         assert!(fault("{'a': 'b").contains("the end of a string at byte 8"));
         assert!(fault("{'a' 1}").contains("expected `:` at byte 5"));
         assert!(fault("{'a': 1 2}").contains("expected a value"));

@@ -81,7 +81,9 @@ impl LogMapping {
         };
         let rating = self.rating.as_ref().map(|rule| &rule.column);
         let optional = [order, self.label.as_ref(), rating, self.weight.as_ref()];
-        [&self.user, &self.item].into_iter().chain(optional.into_iter().flatten())
+        [&self.user, &self.item]
+            .into_iter()
+            .chain(optional.into_iter().flatten())
             .map(String::as_str)
             .collect()
     }

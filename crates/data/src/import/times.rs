@@ -42,7 +42,9 @@ impl Times {
                 _ => return Err(mixed(text)),
             }
         } else {
-            return Err(format!("expected a timestamp (a number or an ISO 8601 date), found `{text}`"));
+            return Err(format!(
+                "expected a timestamp (a number or an ISO 8601 date), found `{text}`"
+            ));
         }
         Ok(())
     }

@@ -71,7 +71,9 @@ fn read_users(file: &ParquetFile, known: Option<&EntityIds>) -> Result<(Vec<u32>
             let mut interner = Interner::with_known(known);
             for batch in file.batches(&[name])? {
                 let (start, batch) = batch?;
-                rows.extend(file.int64(name, start, &batch)?.values().iter().map(|id| interner.row(id)));
+                rows.extend(
+                    file.int64(name, start, &batch)?.values().iter().map(|id| interner.row(id)),
+                );
             }
             let (ids, new_rows) = interner.into_sorted(described);
             (new_rows, EntityIds::Int(ids))

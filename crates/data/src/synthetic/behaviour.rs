@@ -79,7 +79,9 @@ impl Popularity {
         let mean = clicks.iter().map(|&n| f64::from(n)).sum::<f64>() / clicks.len() as f64;
         let level = |&n: &u32| ((1.0 + f64::from(n)) / (1.0 + mean)).ln().clamp(-3.0, 3.0);
         Popularity {
-            policy: Discrete::new(clicks.iter().map(|&n| (1.0 + f64::from(n)).powf(POLICY_EXPONENT))),
+            policy: Discrete::new(
+                clicks.iter().map(|&n| (1.0 + f64::from(n)).powf(POLICY_EXPONENT)),
+            ),
             level: clicks.iter().map(level).collect(),
         }
     }
@@ -104,7 +106,10 @@ impl<'a> Simulation<'a> {
         }
         let rows = || users.interest.chunks_exact(config.topics * config.subtopics);
         let by_topic = |row: &[f32]| {
-            Discrete::new(row.chunks_exact(config.subtopics).map(|topic| f64::from(topic.iter().sum::<f32>())))
+            Discrete::new(
+                row.chunks_exact(config.subtopics)
+                    .map(|topic| f64::from(topic.iter().sum::<f32>())),
+            )
         };
         Simulation {
             config,

@@ -102,7 +102,8 @@ impl MarketConfig {
         }
         if !self.topics.is_multiple_of(self.super_topics) {
             let (topics, groups) = (self.topics, self.super_topics);
-            let message = format!("market topics: {topics} is no multiple of {groups} super-topics");
+            let message =
+                format!("market topics: {topics} is no multiple of {groups} super-topics");
             return Err(Error::Config(message));
         }
         let exposures = self.rounds.saturating_mul(self.slots);
@@ -117,7 +118,9 @@ impl MarketConfig {
             return Err(Error::Config("market: more than 2^32 exposures".into()));
         }
         let shares = [self.popularity_share, self.targeted_share];
-        if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 {
+        if shares.iter().any(|share| !(0.0..=1.0).contains(share))
+            || shares.iter().sum::<f64>() > 1.0
+        {
             let message = format!("market shares: {shares:?}, expected parts of 1");
             return Err(Error::Config(message));
         }

@@ -94,8 +94,8 @@ impl Truth {
             ("clicks", integers(&self.item_clicks)),
             ("exposure_bias", floats(&self.item_exposure_bias)),
         ];
-        let interests = (0..user_ids.len())
-            .map(|user| Some(self.interest_of(user).iter().copied().map(Some)));
+        let interests =
+            (0..user_ids.len()).map(|user| Some(self.interest_of(user).iter().copied().map(Some)));
         let users: [(&str, ArrayRef); 4] = [
             (Side::User.id_column(), all(user_ids)),
             ("super_topic", integers(&self.user_home)),

@@ -49,7 +49,8 @@ impl WordList {
         let mut words = Vec::with_capacity(size);
         while words.len() < size {
             let syllables = rng.random_range(2..=4);
-            let pick = |list: &[&'static str], rng: &mut _| list[Rng::random_range(rng, 0..list.len())];
+            let pick =
+                |list: &[&'static str], rng: &mut _| list[Rng::random_range(rng, 0..list.len())];
             let word: String =
                 (0..syllables).flat_map(|_| [pick(&ONSETS, rng), pick(&VOWELS, rng)]).collect();
             if taken.insert(word.clone()) {

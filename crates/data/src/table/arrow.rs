@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{LargeStringBuilder, LargeListBuilder};
+use arrow_array::builder::{LargeListBuilder, LargeStringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, LargeStringArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use das_core::EntityIds;

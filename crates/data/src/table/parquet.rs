@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field};
 use das_core::Side;
 

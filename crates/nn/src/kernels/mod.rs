@@ -3,7 +3,7 @@
 //! nothing else changes.
 //!
 //! What is public here works on host slices, for code that needs no tape: [`matmul`],
-//! [`linear_forward`], [`assign`] and [`kmeans`].
+//! [`linear_forward`], [`assign()`] and [`kmeans`].
 
 pub(crate) mod backend;
 pub(crate) mod cpu;

@@ -68,10 +68,11 @@ impl Tape<'_> {
     /// here in the forward pass.
     ///
     /// # Panics
-    /// If shapes or lengths differ or the temperature is not positive.
+    /// If shapes or lengths differ, `d` is 0, or the temperature is not positive.
     pub fn info_nce(&mut self, a: Var, b: Var, o: &InfoNce<'_>) -> Var {
         let (n, d) = self.shape(a);
         assert_eq!((n, d), self.shape(b), "operands of info_nce");
+        assert!(d > 0, "info_nce of rows of width 0");
         o.check(n);
         let device = self.device();
         let room = |tracked: bool| tracked.then(|| Tensor::unspecified(device, n, d));

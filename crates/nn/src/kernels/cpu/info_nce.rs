@@ -48,9 +48,9 @@ pub(super) fn forward(
     let (zeros, ones) = (vec![0.0; n], vec![1.0; n]);
     let weights = options.row_weights.unwrap_or(&ones);
     let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-    if total == 0.0 || d == 0 {
+    if total == 0.0 {
         da.into_iter().chain(db).for_each(|grad| grad.fill(0.0));
-        return if total == 0.0 { 0.0 } else { f32::NAN };
+        return 0.0;
     }
     let both = options.direction == Direction::Both;
     let share = 1.0 / (total * if both { 2.0 } else { 1.0 });

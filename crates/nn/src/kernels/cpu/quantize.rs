@@ -124,13 +124,12 @@ pub(super) struct Factors {
 pub(super) fn backward(
     pool: &Pool,
     z: &[f32],
-    (books, levels_d): (&[&[f32]], usize),
+    (books, d): (&[&[f32]], usize),
     codes: &[u32],
     factors: &Factors,
     mut dz: Option<&mut [f32]>,
     dbooks: &mut [&mut [f32]],
 ) {
-    let d = levels_d;
     let levels = books.len();
     let mut residual = pool.scratch(z.len());
     residual.copy_from_slice(z);

@@ -1,12 +1,12 @@
 //! The saved state: exact on return, and hostile until checked.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{config, corpus, embed, fit, refs};
-use das_content::{DESCRIPTION_FILE, Embedder, load};
+use crate::corpus::{config, corpus, embed, fit, refs};
+use das_content::{DESCRIPTION_FILE, Embedder, TfidfSvdConfig, load};
+use das_core::files::sha256_bytes;
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 const TENSOR_FILE: &str = "embedder.safetensors";
@@ -126,6 +126,59 @@ fn torn_and_flipped_tensors_are_refused() {
     }
     fs::write(&path, &whole).unwrap();
     load(folder.path()).unwrap();
+}
+
+/// The byte range of a tensor in the file.
+fn range(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
+    let data = SafeTensors::deserialize(bytes).unwrap().tensor(name).unwrap().data();
+    let start = data.as_ptr().addr() - bytes.as_ptr().addr();
+    start..start + data.len()
+}
+
+#[test]
+fn forged_tensors_are_refused_even_under_a_right_hash() {
+    type Forge = fn(&mut Vec<u8>);
+    let forgeries: [(Forge, &str); 6] = [
+        (|b| overwrite(b, "projection", 1, f32::NAN.to_le_bytes()), "`projection`: value 1"),
+        (|b| overwrite(b, "fallback", 0, f32::INFINITY.to_le_bytes()), "`fallback`: value 0"),
+        (|b| overwrite(b, "idf", 2, (-1f32).to_le_bytes()), "`idf`: expected a positive"),
+        (|b| overwrite(b, "buckets", 1, 0u32.to_le_bytes()), "not ascending at column 1"),
+        (|b| overwrite_last(b, "buckets", u32::MAX.to_le_bytes()), "`buckets`: expected values"),
+        (|b| rename(b, b"\"fallback\"", b"\"fallbacc\""), "fallback"),
+    ];
+    for (forge, expected) in forgeries {
+        let folder = saved();
+        let path = folder.path().join(TENSOR_FILE);
+        let mut bytes = fs::read(&path).unwrap();
+        forge(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let settings = serde_json::to_string(&config(8)).unwrap();
+        let hash = sha256_bytes(format!("{settings}\n{}", sha256_bytes(&bytes)).as_bytes());
+        edit_description(folder.path(), |d| {
+            assert_eq!(
+                serde_json::from_value::<TfidfSvdConfig>(d["config"].clone()).unwrap(),
+                config(8)
+            );
+            d["hash"] = json!(hash);
+        });
+        let message = error(folder.path(), TENSOR_FILE);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+fn overwrite(bytes: &mut [u8], name: &str, at: usize, value: [u8; 4]) {
+    let start = range(bytes, name).start + 4 * at;
+    bytes[start..start + 4].copy_from_slice(&value);
+}
+
+fn overwrite_last(bytes: &mut [u8], name: &str, value: [u8; 4]) {
+    let end = range(bytes, name).end;
+    bytes[end - 4..end].copy_from_slice(&value);
+}
+
+fn rename(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to);
 }
 
 #[test]

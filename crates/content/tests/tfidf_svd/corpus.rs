@@ -17,7 +17,7 @@ const TOPICS: [&str; 4] = [
 const SHARED: &str = "new women best pack size set original oz kit care";
 
 /// `texts` titles; the topic of title i is i mod 4.
-pub fn corpus(texts: usize, seed: u64) -> Vec<String> {
+pub(crate) fn corpus(texts: usize, seed: u64) -> Vec<String> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let shared: Vec<&str> = SHARED.split(' ').collect();
     let topics: Vec<Vec<&str>> = TOPICS.iter().map(|topic| topic.split(' ').collect()).collect();
@@ -29,24 +29,24 @@ pub fn corpus(texts: usize, seed: u64) -> Vec<String> {
     (0..texts).map(|i| title(&topics[i % TOPICS.len()])).collect()
 }
 
-pub fn refs(texts: &[String]) -> Vec<&str> {
+pub(crate) fn refs(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 
-pub fn config(dim: usize) -> TfidfSvdConfig {
+pub(crate) fn config(dim: usize) -> TfidfSvdConfig {
     TfidfSvdConfig { dim, bucket_bits: 14, ..Default::default() }
 }
 
-pub fn fit(texts: &[&str], config: &TfidfSvdConfig) -> (TfidfSvd, FitReport) {
+pub(crate) fn fit(texts: &[&str], config: &TfidfSvdConfig) -> (TfidfSvd, FitReport) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     TfidfSvd::fit(texts, config, &mut rng, &Silent, &Cancel::default()).unwrap()
 }
 
-pub fn embed(embedder: &dyn das_content::Embedder, texts: &[&str]) -> Embeddings {
+pub(crate) fn embed(embedder: &dyn das_content::Embedder, texts: &[&str]) -> Embeddings {
     embedder.embed(texts, &Silent, &Cancel::default()).unwrap()
 }
 
-pub fn cosine(embeddings: &Embeddings, i: usize, j: usize) -> f64 {
+pub(crate) fn cosine(embeddings: &Embeddings, i: usize, j: usize) -> f64 {
     let (a, b) = (embeddings.matrix.row(i), embeddings.matrix.row(j));
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
 }

@@ -1,8 +1,6 @@
 //! What every user of the embedder may rely on.
 
-mod common;
-
-use common::{config, corpus, cosine, embed, fit, refs};
+use crate::corpus::{config, corpus, cosine, embed, fit, refs};
 use das_content::{Embedder, Error, TfidfSvd, TfidfSvdConfig};
 use das_core::RowMatrix;
 use das_core::progress::{Cancel, Silent};

@@ -1,0 +1,5 @@
+//! The TF-IDF/SVD embedder from outside.
+
+mod corpus;
+mod properties;
+mod saved_state;
