@@ -1,45 +1,69 @@
 //! Where a run keeps its files.
 
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use das_core::{Side, files};
 
-/// The folder of one training run.
-#[derive(Clone, Debug)]
+/// The settings as resolved; where this file is, there is a run.
+const CONFIG: &str = "config.toml";
+const LOCK: &str = ".lock";
+
+/// The folder of one training run, for one process at a time.
+#[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
+    /// Locked for as long as this process trains; the system frees it however that ends.
+    _lock: File,
 }
 
 impl RunFolder {
     /// A folder for a new run, or, with `resume`, the folder of an interrupted one. A folder that
-    /// holds anything else is refused.
+    /// holds anything else is refused, and so is one in which another process is training.
+    /// Hidden files do not count: a run killed before it wrote its settings leaves some.
     pub fn prepare(root: &Path, resume: bool) -> anyhow::Result<RunFolder> {
-        let run = RunFolder { root: root.to_path_buf() };
-        let occupied = match std::fs::read_dir(root) {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(error) => return Err(error).with_context(|| format!("{}: cannot read", root.display())),
-        };
-        if occupied && !run.config().exists() {
-            bail!("{}: the folder is not empty and holds no run; choose another", root.display());
+        let occupied = holds_anything(root)?;
+        let path = root.display();
+        if occupied && !root.join(CONFIG).exists() {
+            bail!("{path}: the folder is not empty and holds no run; choose another");
         }
         if occupied && !resume {
-            bail!(
-                "{}: the folder holds another run; add --resume to continue it or choose another",
-                root.display()
-            );
+            bail!("{path}: the folder holds another run; add --resume to continue it or choose another");
         }
         if !occupied && resume {
-            bail!("{}: there is no run to resume", root.display());
+            bail!("{path}: there is no run to resume; start it without --resume");
         }
         files::create_folder(root)?;
-        Ok(run)
+        let lock = File::create(root.join(LOCK)).with_context(|| format!("{path}: cannot write"))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            bail!("{path}: another process is training in this folder");
+        }
+        files::remove_unfinished(root)?;
+        Ok(RunFolder { root: root.to_path_buf(), _lock: lock })
+    }
+
+    /// Removes a run that failed before its first step, so that its folder can be used again.
+    pub fn discard(self) -> anyhow::Result<()> {
+        for folder in [self.content(), self.events(), self.checkpoints()] {
+            remove(&folder, |path| fs::remove_dir_all(path))?;
+        }
+        for file in [self.metrics(), self.data(), self.config(), self.root.join(LOCK)] {
+            remove(&file, |path| fs::remove_file(path))?;
+        }
+        // It stays where something else is in it.
+        let _ = fs::remove_dir(&self.root);
+        Ok(())
     }
 
     /// The settings as resolved, written before anything else.
     pub fn config(&self) -> PathBuf {
-        self.root.join("config.toml")
+        self.root.join(CONFIG)
+    }
+
+    /// Fingerprints of the data that the run began with.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data.json")
     }
 
     /// One JSON object a step.
@@ -65,6 +89,31 @@ impl RunFolder {
     /// The published result.
     pub fn artifact(&self) -> PathBuf {
         artifact_of(&self.root)
+    }
+}
+
+/// Whether a folder holds anything but hidden files; one that does not exist holds nothing.
+fn holds_anything(folder: &Path) -> anyhow::Result<bool> {
+    let unreadable = || format!("{}: cannot read", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        entries => entries.with_context(unreadable)?,
+    };
+    for entry in entries {
+        let name = entry.with_context(unreadable)?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn remove(path: &Path, how: fn(&Path) -> std::io::Result<()>) -> anyhow::Result<()> {
+    match how(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot remove", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
+/// How the names of unfinished files begin.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
 /// Replaces `path` by what `write` produces: temporary file beside it, fsync, rename, fsync of
 /// the folder. On any error `path` keeps what it held and the temporary file is gone.
 pub fn write_atomic(
@@ -15,8 +18,10 @@ pub fn write_atomic(
     write: impl FnOnce(&mut std::io::BufWriter<&File>) -> std::io::Result<()>,
 ) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path, "cannot create"))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(folder)
+        .map_err(Error::io(path, "cannot create"))?;
     let mut buffer = std::io::BufWriter::with_capacity(1 << 20, temporary.as_file());
     write(&mut buffer)
         .and_then(|()| buffer.flush())
@@ -33,6 +38,18 @@ pub fn write_atomic(
 /// [`write_atomic`] for bytes at hand.
 pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |out| out.write_all(bytes))
+}
+
+/// Removes what writers that were killed have left in `folder`, which nobody may be writing to.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder, "cannot list"))? {
+        let path = entry.map_err(Error::io(folder, "cannot list"))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
+            fs::remove_file(&path).map_err(Error::io(&path, "cannot remove"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a rename inside `folder` durable.
@@ -117,6 +134,19 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("disk full"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_unfinished_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.ckpt", ".tmp-x1Y2", ".hidden"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        let left = fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", "a.ckpt"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 
 use crate::{Error, Result};
@@ -37,7 +38,9 @@ impl ParquetFile {
         // The embedded Arrow schema only chooses between encodings of the same values
         // (dictionaries, views, 64-bit offsets); without it there are fewer types to meet.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&file, options).map_err(Error::parquet(path))?;
+        let metadata = guard(path, || ArrowReaderMetadata::load(&file, options))?
+            .map_err(Error::parquet(path))?;
+        check_regions(path, &file, metadata.metadata())?;
         let opened = ParquetFile { path: path.to_path_buf(), file, metadata };
         let fields = opened.schema().fields();
         for (at, field) in fields.iter().enumerate() {
@@ -180,6 +183,21 @@ impl ParquetFile {
         }
         Ok(array.clone())
     }
+}
+
+/// Refuses a footer whose columns lie outside of the file, which the decoder takes on trust.
+fn check_regions(path: &Path, file: &File, metadata: &ParquetMetaData) -> Result<()> {
+    let length = file.metadata().map_err(Error::io(path, "cannot read"))?.len();
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let end = start.checked_add(column.compressed_size());
+        let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= length);
+        if start < 0 || column.compressed_size() < 0 || !inside {
+            let message = format!("corrupt: `{}` lies outside of the file", column.column_path());
+            return Err(Error::file(path, message));
+        }
+    }
+    Ok(())
 }
 
 /// A type in words that a user of any tool knows.

@@ -218,8 +218,6 @@ pub struct TrainConfig {
     pub reset_dead_codes: bool,
     /// Last epochs without such a reset, so that the moved codes settle.
     pub settle_epochs: u32,
-    /// Lloyd iterations that refit the codebooks to the final encoder, 0 for none.
-    pub refit_iterations: u32,
     /// Most entities of a side that k-means and usage counts look at.
     pub codebook_sample: usize,
     /// Epochs without a better validation score before training stops; 0 trains to the end.
@@ -254,7 +252,6 @@ impl Default for TrainConfig {
             kmeans_iterations: 20,
             reset_dead_codes: true,
             settle_epochs: 2,
-            refit_iterations: 0,
             codebook_sample: 200_000,
             early_stopping: 0,
             checkpoint_steps: 200,

@@ -61,12 +61,17 @@ impl MetricsFile {
         }))
     }
 
-    /// Appends the end of an epoch and makes the log durable.
+    /// Appends the end of an epoch.
     pub fn epoch(&mut self, record: &EpochRecord) -> io::Result<()> {
         let mut value = serde_json::to_value(record)?;
         value["kind"] = json!("epoch");
-        self.line(&value)?;
-        self.file.flush()
+        self.line(&value)
+    }
+
+    /// Makes durable what was appended.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_data()
     }
 
     fn line(&mut self, value: &Value) -> io::Result<()> {

@@ -81,6 +81,11 @@ impl Observer for TrainingLog<'_> {
         self.events.epoch(record)
     }
 
+    fn checkpoint(&mut self) -> std::io::Result<()> {
+        self.metrics.sync()?;
+        self.events.flush()
+    }
+
     fn warn(&mut self, message: &str) {
         self.shown.warn(message);
     }

@@ -63,7 +63,11 @@ impl EventFile {
                 scalars.push((format!("reset_codes/{side}/level_{level}"), count as f32));
             }
         }
-        self.scalars(record.step, &scalars)?;
+        self.scalars(record.step, &scalars)
+    }
+
+    /// Hands everything so far to the operating system.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 

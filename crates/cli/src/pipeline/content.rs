@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use das_content::{Embedder, EmbedderIdentity, FitReport, TfidfSvd};
 use das_core::npy::{self, NpyMatrix};
 use das_core::streams::stream;
-use das_core::{RowMatrix, Side, files};
+use das_core::{DenseMatrix, RowMatrix, Side, files};
 use das_data::texts::{self, UserTextConfig};
 use serde::{Deserialize, Serialize};
 
@@ -65,11 +65,11 @@ pub fn vectors(
         let folder = prepared.data.folder();
         let made_here = provenance(folder)?.remove(side.name());
         if let Some(made) = &made_here
-            && made.source != source_hash(prepared, config, side)
+            && made.source != source_hash(prepared, config, side)?
         {
             bail!(
-                "{}: the {side} vectors were embedded under another split or text template; \
-                 run `das embed` again with the present settings",
+                "{}: the {side} vectors were embedded from other texts, under another split or \
+                 text template; run `das embed` again with the present settings",
                 matrix.path().display()
             );
         }
@@ -79,7 +79,8 @@ pub fn vectors(
     let path = vectors_file(cache, side);
     if !path.exists() {
         files::create_folder(cache)?;
-        embed_side(prepared, config, side, cache, context)?;
+        let (_, matrix) = embed_side(prepared, config, side, cache, context)?;
+        npy::write(&path, &matrix)?;
     }
     let matrix = match npy::open(&path)? {
         NpyMatrix::Mapped(matrix) => matrix,
@@ -113,23 +114,29 @@ pub fn embed_data(
     let path = folder.join(PROVENANCE_FILE);
     let mut made = made_before;
     for side in Side::BOTH {
-        // Until the new vectors stand, the old ones must not pass as theirs.
-        made.remove(side.name());
-        files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(&made)?)?;
-        let entry = embed_side(prepared, config, side, folder, context)?;
+        // At every moment vectors that stand here are described, and by their own embedder.
+        let vectors = vectors_file(folder, side);
+        if vectors.exists() {
+            std::fs::remove_file(&vectors)
+                .with_context(|| format!("{}: cannot remove", vectors.display()))?;
+        }
+        let (entry, matrix) = embed_side(prepared, config, side, folder, context)?;
         made.insert(side.name().to_string(), entry);
         files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(&made)?)?;
+        npy::write(&vectors, &matrix)?;
     }
     Ok(made)
 }
 
+/// Fits an embedder to the texts of `side`, saves it in `folder`, and returns the vectors, which
+/// are to be written last: where they stand, all else is complete.
 fn embed_side(
     prepared: &Prepared,
     config: &RunConfig,
     side: Side,
     folder: &Path,
     context: Context<'_>,
-) -> anyhow::Result<Provenance> {
+) -> anyhow::Result<(Provenance, DenseMatrix)> {
     let texts = match side {
         Side::Item => texts::item_texts(prepared.data.items(), config.data.item_template())?,
         Side::User => {
@@ -148,22 +155,25 @@ fn embed_side(
         bars.warn(&format!("{count} of {} {side}s have no usable text", texts.len()));
     }
     embedder.save(&embedder_folder(folder, side))?;
-    // The vectors come last: where they stand, their embedder is complete.
-    npy::write(&vectors_file(folder, side), &embeddings.matrix)?;
-    let source = source_hash(prepared, config, side);
-    Ok(Provenance { embedder: embedder.identity(), source, report })
+    let source = source_hash(prepared, config, side)?;
+    Ok((Provenance { embedder: embedder.identity(), source, report }, embeddings.matrix))
 }
 
-/// Users' texts hold titles of training clicks, so their vectors belong to one split.
-fn source_hash(prepared: &Prepared, config: &RunConfig, side: Side) -> String {
+/// What the texts of a side are made of. Users' texts hold titles of training clicks, so their
+/// vectors belong to one split.
+fn source_hash(prepared: &Prepared, config: &RunConfig, side: Side) -> anyhow::Result<String> {
+    let hash = |side| files::sha256_file(prepared.data.table(side).path());
+    let items = hash(Side::Item)?;
     let source = match side {
-        Side::Item => format!("{:?}", config.data.item_template()),
+        Side::Item => format!("{:?} {items}", config.data.item_template()),
         Side::User => {
+            let described = prepared.data.users().described() > 0;
+            let users = if described { hash(Side::User)? } else { String::new() };
             let rows = prepared.split.fingerprint(&prepared.data);
-            format!("{:?} {rows}", config.data.user_text_config())
+            format!("{:?} {items} {users} {rows}", config.data.user_text_config())
         }
     };
-    files::sha256_bytes(source.as_bytes())
+    Ok(files::sha256_bytes(source.as_bytes()))
 }
 
 fn provenance(folder: &Path) -> anyhow::Result<BTreeMap<String, Provenance>> {

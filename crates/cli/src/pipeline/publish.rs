@@ -95,6 +95,8 @@ fn add_embedder(
             entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
         })
         .with_context(|| format!("{}: cannot list", folder.display()))?;
+    // Hidden files are what an interrupted save has left.
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     for name in names {
         writer.add_file(&embedder_file(side, &name), &folder.join(&name))?;

@@ -30,6 +30,9 @@ pub struct AmazonImport {
     pub k_core: Option<usize>,
 }
 
+/// A line of either file.
+type Object = Map<String, Value>;
+
 /// Names of one thing in the releases, the one to prefer first: `parent_asin` is the product,
 /// `asin` in 2023 one of its variants.
 const USER: &[&str] = &["reviewerID", "user_id"];
@@ -68,10 +71,7 @@ pub fn amazon(import: &AmazonImport, out: &Path) -> Result<ImportReport> {
 }
 
 /// Hands each line's object to `visit`.
-fn objects(
-    path: &Path,
-    visit: &mut dyn FnMut(At<'_>, &Map<String, Value>) -> Result<()>,
-) -> Result<()> {
+fn objects(path: &Path, visit: &mut dyn FnMut(At<'_>, &Object) -> Result<()>) -> Result<()> {
     visit_lines(path, &mut |line, bytes| {
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8(path, line))?;
         let at = At::Line(path, line);
@@ -97,7 +97,7 @@ fn push_review(
     log: &mut LogBuilder,
     at: At<'_>,
     import: &AmazonImport,
-    review: &Map<String, Value>,
+    review: &Object,
 ) -> Result<()> {
     let [user, item, rating, time] = [USER, ITEM, RATING, TIME].map(|names| scalar(review, names));
     let missing = |names: &[&str]| at.error(format!("no value for {}", names.join(" or ")));
@@ -121,7 +121,7 @@ fn push_review(
 }
 
 /// The first of the fields that has a single value.
-fn scalar<'o>(object: &'o Map<String, Value>, names: &[&str]) -> Option<Cow<'o, str>> {
+fn scalar<'o>(object: &'o Object, names: &[&str]) -> Option<Cow<'o, str>> {
     names.iter().find_map(|name| match json_cell(object.get(*name)?) {
         Cell::Text(text) | Cell::Number(text) => Some(text),
         Cell::Null | Cell::List(_) => None,
@@ -150,7 +150,7 @@ fn read_metadata(path: &Path, wanted: &[String]) -> Result<TableBuilder> {
 }
 
 /// The first of the fields that has a text, its HTML entities replaced.
-fn text_cell<'o>(product: &'o Map<String, Value>, names: &[&str]) -> Cell<'o> {
+fn text_cell<'o>(product: &'o Object, names: &[&str]) -> Cell<'o> {
     let cells = names.iter().filter_map(|name| product.get(*name)).map(json_cell);
     match cells.into_iter().find(|cell| *cell != Cell::Null) {
         Some(Cell::Text(text) | Cell::Number(text)) => Cell::Text(clean(&text).into()),

@@ -81,11 +81,14 @@ fn require(source: &Source, columns: Option<&[&str]>, names: &[String]) -> Resul
 }
 
 fn explain(source: &Source, error: &csv::Error) -> Error {
-    let line = error.position().map_or(0, csv::Position::line);
-    match error.kind() {
+    let message = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            Error::line(&source.path, line, format!("{len} fields, expected {expected_len}"))
+            format!("{len} fields, expected {expected_len}")
         }
-        _ => Error::line(&source.path, line, error.to_string()),
+        _ => format!("cannot read CSV: {error}"),
+    };
+    match error.position() {
+        Some(position) => Error::line(&source.path, position.line(), message),
+        None => Error::file(&source.path, message),
     }
 }

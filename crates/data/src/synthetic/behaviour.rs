@@ -8,11 +8,11 @@ use super::entities::{LatentItems, LatentUsers};
 use crate::interactions::{LogColumns, OrderKind};
 
 /// `γ`: how strongly the policy favours what was clicked.
-const POLICY_EXPONENT: f64 = 0.9;
+const POLICY_EXPONENT: f64 = 1.5;
 
 /// `b`, `w_m`, `w_c`, `w_a` of the click model.
-const BIAS: f64 = -2.2;
-const MATCH_WEIGHT: f64 = 3.5;
+const BIAS: f64 = -2.4;
+const MATCH_WEIGHT: f64 = 4.6;
 const CONFORMITY_WEIGHT: f64 = 1.2;
 const APPEAL_WEIGHT: f64 = 0.5;
 
@@ -42,10 +42,10 @@ pub(super) fn simulate(
         let popularity = Popularity::new(&clicks);
         let start = START + round as i64 * ROUND_SECONDS;
         let first = log.len();
-        for user in 0..config.users {
+        for (user, seen) in seen.iter_mut().enumerate() {
             for _ in 0..config.slots {
-                let item = market.draw_unseen(user, &popularity, &seen[user], rng);
-                seen[user].push(item as u32);
+                let item = market.draw_unseen(user, &popularity, seen, rng);
+                seen.push(item as u32);
                 let clicked = rng.random_bool(market.click_chance(user, item, &popularity));
                 let time = start + rng.random_range(0..ROUND_SECONDS);
                 log.push(Exposure { time, user: user as u32, item: item as u32, clicked });

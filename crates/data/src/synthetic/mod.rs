@@ -77,9 +77,9 @@ impl Default for MarketConfig {
             topics: 40,
             subtopics: 4,
             rounds: 10,
-            slots: 9,
-            popularity_share: 0.35,
-            targeted_share: 0.5,
+            slots: 12,
+            popularity_share: 0.4,
+            targeted_share: 0.45,
         }
     }
 }

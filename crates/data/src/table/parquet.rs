@@ -61,7 +61,7 @@ pub(crate) fn is_embedding(data_type: &DataType) -> bool {
 
 pub(super) fn read(path: &Path, side: Side) -> Result<EntityTable> {
     let file = ParquetFile::open(path)?;
-    let ids = id_column::read_unique(&file, side.id_column())?;
+    let ids = id_column::read(&file, side.id_column())?;
     if ids.is_empty() {
         return Err(Error::file(path, "the table has no rows"));
     }

@@ -8,6 +8,7 @@ use das_core::EntityIds;
 use das_data::DataSet;
 use das_data::import::{AmazonImport, amazon};
 use das_data::texts::item_texts;
+use rand::Rng;
 use tempfile::TempDir;
 
 use crate::common::*;
@@ -113,7 +114,9 @@ fn naive_core(mut rows: Vec<(u32, u32)>, k: usize) -> Vec<(u32, u32)> {
 
 #[test]
 fn the_core_filter_agrees_with_its_definition() {
-    let rows: Vec<(u32, u32)> = (0..120u32).map(|at| (at * at % 17, at * 7 % 23)).collect();
+    let mut rng = das_core::streams::stream(1, "test", 0);
+    let mut skewed = || (rng.random::<f64>().powi(2) * 40.0) as u32;
+    let rows: Vec<(u32, u32)> = (0..250).map(|_| (skewed(), skewed())).collect();
     let expected = naive_core(rows.clone(), 5);
     assert!(!expected.is_empty() && expected.len() < rows.len());
     let reviews: String = rows

@@ -88,10 +88,10 @@ fn the_same_log_in_each_format_gives_the_same_data_set() {
             ("iid", ints(&[10, 9, 9])),
             (
                 "when",
-                std::sync::Arc::new(arrow_array::TimestampSecondArray::from(vec![
-                    1_420_156_800,
-                    1_420_113_600,
-                    1_420_070_400,
+                std::sync::Arc::new(arrow_array::TimestampMillisecondArray::from(vec![
+                    1_420_156_800_000,
+                    1_420_113_600_000,
+                    1_420_070_400_000,
                 ])),
             ),
             ("stars", floats(&[5.0, 2.0, 4.0])),
@@ -217,4 +217,9 @@ fn an_output_that_is_taken_is_kept() {
     fs::remove_file(out.join("precious")).unwrap();
     tabular(&import_of(&csv), &out).unwrap();
     assert_only(&out, &["interactions.parquet", "items.parquet"]);
+
+    let message = tabular(&import_of(&csv), &csv).unwrap_err().to_string();
+    assert_says(&message, &["log.csv", "a file is in the way"]);
+    let message = tabular(&import_of(&csv), &csv.join("below")).unwrap_err().to_string();
+    assert_says(&message, &["log.csv", "cannot create"]);
 }

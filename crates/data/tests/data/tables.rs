@@ -77,6 +77,6 @@ fn faults_are_named_with_their_line() {
     );
     assert_says(&error("a.jsonl", b"\xff\n"), &["line 1", "not UTF-8"]);
     assert_says(&error("a.jsonl", b""), &["the file is empty"]);
-    assert_says(&error("a.csv.gz", b"item_id\n1\n"), &["a.csv.gz"]);
+    assert_says(&error("a.csv.gz", b"item_id\n1\n"), &["a.csv.gz", "cannot read CSV"]);
     assert_says(&error("a.xlsx", b""), &["a.xlsx", "extension `xlsx`", ".jsonl"]);
 }

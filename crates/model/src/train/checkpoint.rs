@@ -33,9 +33,11 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Uses `folder`, creating it where it does not exist.
+    /// Uses `folder`, creating it where it does not exist. No other store may be writing there:
+    /// half-written files are taken for those of a killed run and removed.
     pub fn open(folder: &Path) -> Result<CheckpointStore> {
         files::create_folder(folder)?;
+        files::remove_unfinished(folder)?;
         Ok(CheckpointStore { folder: folder.to_path_buf() })
     }
 
@@ -53,9 +55,9 @@ impl CheckpointStore {
         write(&self.folder.join(BEST), snapshot)
     }
 
-    /// Reads the best model so far, if one was written and is intact.
-    pub(crate) fn load_best(&self) -> Option<Snapshot> {
-        read(&self.folder.join(BEST)).ok()
+    /// Reads the best model so far.
+    pub(crate) fn load_best(&self) -> Result<Snapshot> {
+        read(&self.folder.join(BEST))
     }
 
     /// The newest intact checkpoint, with a message for each newer one that was passed over.

@@ -1,6 +1,6 @@
-//! Codebooks outside the gradient: residual k-means initialisation, dead-code reset, final refit.
+//! Codebooks outside the gradient: residual k-means initialisation and dead-code reset.
 //!
-//! Without the first two, 40–90 % of the codes are never chosen (measured; see the README).
+//! Without them 40–90 % of the codes are never chosen.
 
 use das_core::streams::stream;
 use das_core::{RowMatrix, Side};
@@ -22,8 +22,6 @@ pub(crate) enum Fit {
     Initialise,
     /// Only codes that no entity chooses move, onto entities that are badly quantized.
     ResetDead,
-    /// Lloyd iterations from the present codes.
-    Refit,
 }
 
 /// Fits the codebooks of `side` and returns how many codes had been dead on each level.
@@ -53,10 +51,6 @@ pub(crate) fn fit(
                 (0..size).collect()
             }
             Fit::ResetDead => revive(&mut codes, &residuals, dim, &mut rng),
-            Fit::Refit => {
-                lloyd(&mut codes, &residuals, dim, config.refit_iterations, &mut rng);
-                (0..codes.len() / dim).collect()
-            }
         };
         dead.push(changed.len());
         replace(das, optimizer, id, &codes, &changed, dim)?;
@@ -115,26 +109,6 @@ fn revive(codes: &mut [f32], residuals: &[f32], dim: usize, rng: &mut impl Rng) 
         codes[code * dim..][..dim].copy_from_slice(&residuals[row * dim..][..dim]);
     }
     dead
-}
-
-/// k-means iterations from the given codes; unused ones are revived before each mean.
-fn lloyd(codes: &mut [f32], residuals: &[f32], dim: usize, iterations: u32, rng: &mut impl Rng) {
-    for _ in 0..iterations {
-        revive(codes, residuals, dim, rng);
-        let chosen = kernels::assign(residuals, codes, dim).codes;
-        let mut sums = vec![0.0f64; codes.len()];
-        let mut counts = vec![0u32; codes.len() / dim];
-        for (residual, &code) in residuals.chunks_exact(dim).zip(&chosen) {
-            counts[code as usize] += 1;
-            let sum = &mut sums[code as usize * dim..][..dim];
-            sum.iter_mut().zip(residual).for_each(|(s, &r)| *s += f64::from(r));
-        }
-        for (code, &count) in counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
-            let mean = &sums[code * dim..][..dim];
-            let code = &mut codes[code * dim..][..dim];
-            code.iter_mut().zip(mean).for_each(|(c, s)| *c = (s / f64::from(count)) as f32);
-        }
-    }
 }
 
 /// Writes moved codes back; their AdamW moments belong to the place they left and restart at 0.

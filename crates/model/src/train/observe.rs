@@ -48,6 +48,11 @@ pub trait Observer {
     /// An epoch is done.
     fn epoch(&mut self, record: &EpochRecord) -> std::io::Result<()>;
 
+    /// A checkpoint of all steps so far comes next: a resumed run will not report them again.
+    fn checkpoint(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
     /// Something the user should know, such as a damaged checkpoint that was passed over.
     fn warn(&mut self, message: &str);
 }

@@ -119,7 +119,10 @@ impl<'a> Trainer<'a> {
         }
         self.das.params_mut().load_tensors(&model)?;
         self.optimizer.load_state(self.das.params(), &optimizer)?;
-        self.best = if self.config.early_stopping > 0 { store.load_best() } else { None };
+        // A best model from after this checkpoint does no harm: the steps in between come again.
+        if self.config.early_stopping > 0 && state.best.is_some() {
+            self.best = Some(store.load_best()?);
+        }
         self.state = state;
         Ok(self.state.step)
     }
@@ -153,14 +156,14 @@ impl<'a> Trainer<'a> {
         let mut builder = BatchBuilder::new(self.inputs.clicks, self.inputs.content, &model);
         while self.state.step_in_epoch < self.steps_per_epoch {
             if cancel.requested() {
-                self.save()?;
+                self.save(observer)?;
                 return Err(das_core::Error::Interrupted.into());
             }
             let record = self.step(&mut builder, &epoch)?;
             observer.step(&record).map_err(observer_failed)?;
             let inside = self.state.step_in_epoch < self.steps_per_epoch;
             if inside && self.state.step.is_multiple_of(self.config.checkpoint_steps) {
-                self.save()?;
+                self.save(observer)?;
             }
         }
         Ok(())
@@ -199,15 +202,11 @@ impl<'a> Trainer<'a> {
 
     fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let epoch = self.state.epoch;
-        let last = epoch + 1 == u64::from(self.config.epochs);
         let settling =
             epoch + u64::from(self.config.settle_epochs) + 1 > u64::from(self.config.epochs);
         let mut reset = [Vec::new(), Vec::new()];
         if self.state.quantizing && self.config.reset_dead_codes && !settling {
             reset = self.fit_codebooks(Fit::ResetDead)?;
-        }
-        if last && self.config.refit_iterations > 0 {
-            self.fit_codebooks(Fit::Refit)?;
         }
         let validation = self.validate()?;
         self.state.epoch += 1;
@@ -222,7 +221,7 @@ impl<'a> Trainer<'a> {
             validation,
         };
         observer.epoch(&record).map_err(observer_failed)?;
-        self.save()
+        self.save(observer)
     }
 
     fn fit_codebooks(&mut self, how: Fit) -> Result<[Vec<usize>; 2]> {
@@ -274,8 +273,9 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn save(&self) -> Result<()> {
+    fn save(&self, observer: &mut dyn Observer) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
+        observer.checkpoint().map_err(observer_failed)?;
         let (model, optimizer) = (self.das.params().to_tensors(), self.optimizer.state_tensors(self.das.params()));
         store.save(self.state.step, &self.state.snapshot(model, optimizer))
     }
