@@ -169,6 +169,9 @@ pub struct ExportArgs {
     /// Whose IDs
     #[arg(long, value_enum, default_value_t = SideArg::Item)]
     pub side: SideArg,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Formats of `das export`.
@@ -275,6 +278,9 @@ pub struct ImportArgs {
     /// Keep only users and items with at least this many interactions, repeated until stable
     #[arg(long, value_name = "K")]
     pub k_core: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Formats of `das import`.

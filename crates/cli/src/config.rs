@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use das_content::TfidfSvdConfig;
-use das_core::sid::CollisionConfig;
+use das_core::Side;
+use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
 use das_model::{ModelConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -87,11 +88,30 @@ impl RunConfig {
     pub fn check(&self) -> anyhow::Result<()> {
         self.model.check().map_err(usage)?;
         self.train.check().map_err(usage)?;
-        self.content.validate().map_err(usage)?;
+        self.content.validate().map_err(content_usage)?;
         self.collision.check().map_err(usage)?;
+        self.check_digits()?;
         if self.threads > 4096 {
             let found = self.threads;
             return Err(UsageError(format!("config key `threads`: 0 to 4096, found {found}")).into());
+        }
+        Ok(())
+    }
+
+    /// The suffix is one more digit, and digits have letters.
+    fn check_digits(&self) -> anyhow::Result<()> {
+        let suffix = usize::from(self.collision.policy == CollisionPolicy::Suffix);
+        for side in Side::BOTH {
+            let levels = self.model.tokenizer(side).codebook_sizes.len();
+            if levels + suffix > MAX_DIGITS {
+                let most = MAX_DIGITS - suffix;
+                return Err(UsageError(format!(
+                    "config key `model.{side}.codebook_sizes`: expected at most {most} levels \
+                     under collision policy `{}`, found {levels}",
+                    self.collision.policy
+                ))
+                .into());
+            }
         }
         Ok(())
     }
@@ -104,6 +124,15 @@ impl RunConfig {
 
 fn usage(error: impl std::fmt::Display) -> UsageError {
     UsageError(error.to_string())
+}
+
+fn content_usage(error: das_content::Error) -> UsageError {
+    match error {
+        das_content::Error::Config { key, expected, got } => {
+            UsageError(format!("config key `content.{key}`: expected {expected}, found {got}"))
+        }
+        other => usage(other),
+    }
 }
 
 /// Applies one `section.key=value`; the value is TOML, or a bare string where it is not.
@@ -176,6 +205,8 @@ mod tests {
             ("model.item.codebook_sizes=[256, 0]", "model.item.codebook_sizes[1]"),
             ("model.temperature=nan", "model.temperature"),
             ("model.terms.orth=1", "`orth`"),
+            ("content.dim=0", "content.dim"),
+            ("collision.sinkhorn.epsilon=0", "collision.sinkhorn.epsilon"),
             ("data.split=random", "random"),
             ("seed.x.y=1", "x"),
         ] {

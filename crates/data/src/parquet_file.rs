@@ -115,18 +115,23 @@ impl ParquetFile {
         let roots = columns.iter().filter_map(|&name| self.schema().index_of(name).ok());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
         let file = self.file.try_clone().map_err(Error::io(&self.path, "cannot read"))?;
-        let reader =
+        let mut reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_projection(mask)
                 .with_batch_size(batch_rows)
                 .build()
                 .map_err(Error::parquet(&self.path))?;
         let mut first_row = 0;
-        Ok(reader.map(move |batch| {
-            let batch = batch.map_err(|error| Error::parquet(&self.path)(error.into()))?;
-            let start = first_row;
-            first_row += batch.num_rows();
-            Ok((start, batch))
+        Ok(std::iter::from_fn(move || {
+            let batch = match guard(&self.path, || reader.next()) {
+                Ok(batch) => batch?.map_err(|error| Error::parquet(&self.path)(error.into())),
+                Err(error) => Err(error),
+            };
+            Some(batch.map(|batch| {
+                let start = first_row;
+                first_row += batch.num_rows();
+                (start, batch)
+            }))
         }))
     }
 
@@ -183,6 +188,13 @@ impl ParquetFile {
         }
         Ok(array.clone())
     }
+}
+
+/// Runs the decoder, which asserts in places what a corrupt file breaks; such a panic becomes an
+/// error. The caller drops the decoder after it.
+fn guard<T>(path: &Path, decode: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
+        .map_err(|_| Error::file(path, "corrupt: the Parquet decoder gave up on it"))
 }
 
 /// Refuses a footer whose columns lie outside of the file, which the decoder takes on trust.

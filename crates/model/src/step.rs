@@ -114,7 +114,10 @@ impl Das {
         let quantized = sides.map(|(uism, side, reconstruction, quantization)| {
             let x = tape.input_slice(side.rows, side.content_dim(), &side.content);
             let output = uism.forward(tape, x, &self.config, quantize);
-            terms.add(reconstruction, output.reconstruction);
+            if self.config.enabled(reconstruction) {
+                let loss = uism.reconstruction(tape, x, output.quantized, &self.config);
+                terms.add(reconstruction, loss);
+            }
             if let Some(loss) = output.quantization {
                 terms.add(quantization, loss);
             }

@@ -24,8 +24,6 @@ pub(crate) struct Uism {
 pub(crate) struct UismOutput {
     /// q, `[n, d]`: straight-through, or z itself where nothing is quantized yet.
     pub(crate) quantized: Var,
-    /// ‖x − x̂‖², reduced as configured.
-    pub(crate) reconstruction: Var,
     /// Codebook and commitment terms; none while nothing is quantized.
     pub(crate) quantization: Option<Var>,
 }
@@ -62,7 +60,7 @@ impl Uism {
         &self.codebooks
     }
 
-    /// One pass over content `x` `[n, content_dim]`.
+    /// Encodes and quantizes content `x` `[n, content_dim]`.
     pub(crate) fn forward(
         &self,
         tape: &mut Tape<'_>,
@@ -70,7 +68,7 @@ impl Uism {
         config: &ModelConfig,
         quantize: bool,
     ) -> UismOutput {
-        let (n, content_dim) = tape.shape(x);
+        let (n, _) = tape.shape(x);
         let z = self.encoder.forward(tape, x);
         let (quantized, quantization) = if quantize {
             let levels = self.codebooks.len();
@@ -84,9 +82,20 @@ impl Uism {
         } else {
             (z, None)
         };
+        UismOutput { quantized, quantization }
+    }
+
+    /// ‖x − x̂‖² of what `forward` made of `x`, reduced as configured.
+    pub(crate) fn reconstruction(
+        &self,
+        tape: &mut Tape<'_>,
+        x: Var,
+        quantized: Var,
+        config: &ModelConfig,
+    ) -> Var {
+        let (n, content_dim) = tape.shape(x);
         let reconstructed = self.decoder.forward(tape, quantized);
-        let scale = scale(config.reduction, n, content_dim);
-        UismOutput { quantized, reconstruction: tape.mse(reconstructed, x, scale), quantization }
+        tape.mse(reconstructed, x, scale(config.reduction, n, content_dim))
     }
 }
 

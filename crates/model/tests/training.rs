@@ -4,7 +4,7 @@ mod common;
 
 use common::{GROUPS, Market};
 use das_core::progress::Cancel;
-use das_core::{Clicks, RowMatrix, Side};
+use das_core::{Clicks, DenseMatrix, RowMatrix, Side};
 use das_model::train::{
     CheckpointStore, EpochRecord, Inputs, NoObserver, Observer, StepRecord, Trained, Trainer,
 };
@@ -12,6 +12,7 @@ use das_model::{
     Error, ModelConfig, NeuralTokenizer, Term, Tokenizer, TokenizerConfig, TrainConfig, encode_all,
 };
 use das_nn::Device;
+use rand::Rng;
 
 fn model() -> ModelConfig {
     let tokenizer = TokenizerConfig { hidden: vec![24], codebook_sizes: vec![12, 8] };
@@ -104,24 +105,29 @@ fn threads_do_not_change_a_bit_but_seeds_do() {
     assert_ne!(run(1, 3), run(1, 4));
 }
 
+/// The same rows under a strong pattern that has nothing to do with who clicks what.
+fn drowned(matrix: &DenseMatrix) -> DenseMatrix {
+    let mut rng = das_core::streams::stream(0, "nuisance", 0);
+    let dim = matrix.dim();
+    let patterns: Vec<f32> = (0..5 * dim).map(|_| rng.random_range(-2.0..2.0)).collect();
+    let value = |(at, &value): (usize, &f32)| {
+        let (row, column) = (at / dim, at % dim);
+        0.5 * value + patterns[row / GROUPS % 5 * dim + column]
+    };
+    DenseMatrix::new(dim, matrix.values().iter().enumerate().map(value).collect()).unwrap()
+}
+
 #[test]
-fn das_follows_behaviour_where_content_cannot() {
-    // Content tells the group of a row by its number; clicks follow another grouping.
+fn das_finds_what_clicks_follow_below_what_content_shows() {
     let mut market = Market::new(7, 300, 96, 10);
-    let shuffled = market.content.clone().map(|matrix| {
-        let dim = matrix.dim();
-        let rows = matrix.rows();
-        let turned = (0..rows).flat_map(|row| matrix.row((row * 7 + 3) % rows).to_vec()).collect();
-        das_core::DenseMatrix::new(dim, turned).unwrap()
-    });
-    market.content = shuffled;
+    market.content = market.content.each_ref().map(drowned);
     let config = TrainConfig { epochs: 12, ..training() };
     let das = train(&market, &model(), &config, 1);
     let content_only = ModelConfig { alpha: 0.0, beta: 0.0, ..model() };
     let content = train(&market, &content_only, &config, 1);
     let (das, content) = (das.validation.unwrap(), content.validation.unwrap());
     assert!(
-        das.recall_10 > content.recall_10 + 0.02,
+        das.recall_10 > content.recall_10 + 0.1,
         "DAS {} against content-only {}",
         das.recall_10,
         content.recall_10
@@ -150,7 +156,6 @@ fn codes_are_in_use_and_tell_groups_of_unseen_items() {
     let encoded =
         encode_all(&trained.tokenizer, Side::Item, items, &silent, &Cancel::default()).unwrap();
     assert_eq!(encoded.rows.codes.len(), items.rows() * 2);
-    assert!(GROUPS <= 12);
 }
 
 #[test]

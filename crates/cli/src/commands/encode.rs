@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use das_core::artifact::{Artifact, CONFIG_FILE, MODEL_FILE, embedder_file};
 use das_core::sid::files::{SidFile, write_parquet};
-use das_core::sid::{LastLevel, SidLayout, SidTable, collision};
+use das_core::sid::{CollisionPolicy, LastLevel, SidLayout, SidTable, collision};
 use das_core::{EntityIds, RowMatrix, Side};
 use das_data::tables::{Entities, read_entities};
 use das_data::texts;
@@ -103,6 +103,12 @@ fn identify(
     rows: &EncodedRows,
 ) -> anyhow::Result<SidTable> {
     let levels = tokenizer.codebook_sizes(side).len();
+    // These policies gave out the last level anew, so only the codes before it are comparable.
+    let reassigned = matches!(
+        known.table.layout().collision(),
+        CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn
+    );
+    let compared = if reassigned { levels - 1 } else { levels };
     let index = known.ids.index()?;
     let kept: Vec<Option<u32>> = (0..ids.len())
         .map(|row| {
@@ -110,8 +116,8 @@ fn identify(
                 EntityIds::Int(ids) => index.row_of_int(ids[row]),
                 EntityIds::Text(ids) => index.row_of_text(&ids[row]),
             }?;
-            let codes = &rows.codes[row * levels..][..levels];
-            (known.table.prefix(found as usize, levels) == codes).then_some(found)
+            let codes = &rows.codes[row * levels..][..compared];
+            (known.table.prefix(found as usize, compared) == codes).then_some(found)
         })
         .collect();
     let new: Vec<usize> = (0..ids.len()).filter(|&row| kept[row].is_none()).collect();

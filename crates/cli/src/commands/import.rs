@@ -8,7 +8,7 @@ use das_data::import::{
 };
 use das_data::{Format, Source};
 
-use super::print;
+use super::{print, print_json};
 use crate::args::{ImportArgs, ImportFormat};
 use crate::usage::UsageError;
 
@@ -44,6 +44,15 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<()> {
     };
     if report.undescribed_items > 0 {
         eprintln!("warning: {} items have no description", report.undescribed_items);
+    }
+    if args.json {
+        return print_json(&serde_json::json!({
+            "out": args.out,
+            "users": report.users,
+            "items": report.items,
+            "interactions": report.interactions,
+            "undescribed_items": report.undescribed_items,
+        }));
     }
     print(&format!(
         "{} users, {} items, {} interactions in {}\n",

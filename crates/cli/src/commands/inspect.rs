@@ -19,6 +19,9 @@ use crate::usage::UsageError;
 
 /// Prints the intrinsic metrics of a run or of an ID file.
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    if !args.target.exists() {
+        bail!("{}: no such file or folder", args.target.display());
+    }
     let (sids, settings) = if args.target.is_dir() {
         of_artifact(&args.target)?
     } else {

@@ -1,0 +1,3 @@
+//! tmp
+mod common;
+mod threads;
