@@ -35,7 +35,9 @@ pub enum Command {
         das train --data shop --out runs/content-only --set model.alpha=0 --set model.beta=0")]
     Train(TrainArgs),
     /// Give IDs to new items or users from their content
-    #[command(after_help = "Example:\n  das encode --run runs/first --items new_items.parquet --out new_ids.parquet")]
+    #[command(
+        after_help = "Example:\n  das encode --run runs/first --items new_items.parquet --out new_ids.parquet"
+    )]
     Encode(EncodeArgs),
     /// Show how sound the IDs of a run or of any ID file are
     #[command(after_help = "Examples:\n  \
@@ -43,7 +45,9 @@ pub enum Command {
         das inspect other.index.json --data shop --json")]
     Inspect(InspectArgs),
     /// Write the IDs of a run for other tools
-    #[command(after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json")]
+    #[command(
+        after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json"
+    )]
     Export(ExportArgs),
     /// Measure the speed of the engine
     #[command(after_help = "Example:\n  das bench step --dir yardstick --threads 2 --json")]

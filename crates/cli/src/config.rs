@@ -93,7 +93,9 @@ impl RunConfig {
         self.check_digits()?;
         if self.threads > 4096 {
             let found = self.threads;
-            return Err(UsageError(format!("config key `threads`: 0 to 4096, found {found}")).into());
+            return Err(
+                UsageError(format!("config key `threads`: 0 to 4096, found {found}")).into()
+            );
         }
         Ok(())
     }

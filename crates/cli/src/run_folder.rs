@@ -29,13 +29,16 @@ impl RunFolder {
             bail!("{path}: the folder is not empty and holds no run; choose another");
         }
         if occupied && !resume {
-            bail!("{path}: the folder holds another run; add --resume to continue it or choose another");
+            bail!(
+                "{path}: the folder holds another run; add --resume to continue it or choose another"
+            );
         }
         if !occupied && resume {
             bail!("{path}: there is no run to resume; start it without --resume");
         }
         files::create_folder(root)?;
-        let lock = File::create(root.join(LOCK)).with_context(|| format!("{path}: cannot write"))?;
+        let lock =
+            File::create(root.join(LOCK)).with_context(|| format!("{path}: cannot write"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             bail!("{path}: another process is training in this folder");
         }

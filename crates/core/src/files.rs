@@ -40,12 +40,17 @@ pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |out| out.write_all(bytes))
 }
 
-/// Removes what writers that were killed have left in `folder`, which nobody may be writing to.
+/// Removes what writers that were killed have left in `folder` and the plain folders below it.
+/// Nobody may be writing there.
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::io(folder, "cannot list"))? {
-        let path = entry.map_err(Error::io(folder, "cannot list"))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
+    let unreadable = || Error::io(folder, "cannot list");
+    for entry in fs::read_dir(folder).map_err(unreadable())? {
+        let entry = entry.map_err(unreadable())?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_folder = entry.file_type().map_err(unreadable())?.is_dir();
+        if is_folder && !name.as_encoded_bytes().starts_with(b".") {
+            remove_unfinished(&path)?;
+        } else if !is_folder && name.as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
             fs::remove_file(&path).map_err(Error::io(&path, "cannot remove"))?;
         }
     }
@@ -139,14 +144,14 @@ mod tests {
     #[test]
     fn only_unfinished_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.ckpt", ".tmp-x1Y2", ".hidden"] {
-            fs::write(folder.path().join(name), b"").unwrap();
-        }
+        let path = |name| folder.path().join(name);
+        ["below", ".hidden"].iter().for_each(|name| fs::create_dir(path(name)).unwrap());
+        let unfinished = [".tmp-x1Y2", "below/.tmp-x"];
+        let others = ["a", ".b", "below/c", ".hidden/.tmp-z"];
+        unfinished.iter().chain(&others).for_each(|name| fs::write(path(name), b"").unwrap());
         remove_unfinished(folder.path()).unwrap();
-        let left = fs::read_dir(folder.path()).unwrap();
-        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".hidden", "a.ckpt"]);
+        assert!(unfinished.iter().all(|name| !path(name).exists()));
+        assert!(others.iter().all(|name| path(name).exists()));
     }
 
     #[test]

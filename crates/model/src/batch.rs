@@ -129,8 +129,7 @@ impl<'a> BatchBuilder<'a> {
         for partners in [&mut user.partners, &mut item.partners].into_iter().flatten() {
             partners.weights = partner_weights(&partners.ids, weights.as_deref());
         }
-        let mut batch =
-            Batch { user, item, weights, positives: None, positives_transposed: None };
+        let mut batch = Batch { user, item, weights, positives: None, positives_transposed: None };
         if self.mask {
             self.mask_known(&mut batch);
         }

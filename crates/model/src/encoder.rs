@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use das_core::Side;
+use das_nn::Params;
 use das_nn::kernels::{self, Activation};
 use das_nn::safetensors_io::{NamedTensor, TensorData};
-use das_nn::Params;
 
 use crate::uism::codebook_name;
 use crate::{Error, Result};

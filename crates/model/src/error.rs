@@ -17,7 +17,9 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// Training left the range of finite numbers.
-    #[error("step {step}: loss term `{term}` is {value}; lower train.learning_rate or train.table_learning_rate, or check the content vectors")]
+    #[error(
+        "step {step}: loss term `{term}` is {value}; lower train.learning_rate or train.table_learning_rate, or check the content vectors"
+    )]
     Diverged {
         /// The optimizer step, from 0.
         step: u64,

@@ -96,10 +96,9 @@ fn check_dim(tokenizer: &dyn Tokenizer, side: Side, found: usize) -> Result<()> 
         Some(dim) => Err(Error::Invalid(format!(
             "{side} content: expected vectors of width {dim}, as in training, found {found}"
         ))),
-        None => Err(Error::Invalid(format!(
-            "method `{}` has no {side} tokenizer",
-            tokenizer.method()
-        ))),
+        None => {
+            Err(Error::Invalid(format!("method `{}` has no {side} tokenizer", tokenizer.method())))
+        }
     }
 }
 

@@ -105,16 +105,20 @@ fn threads_do_not_change_a_bit_but_seeds_do() {
     assert_ne!(run(1, 3), run(1, 4));
 }
 
-/// The same rows under a strong pattern that has nothing to do with who clicks what.
+/// The same rows under a strong pattern that has nothing to do with who clicks what, as unit
+/// vectors.
 fn drowned(matrix: &DenseMatrix) -> DenseMatrix {
     let mut rng = das_core::streams::stream(0, "nuisance", 0);
     let dim = matrix.dim();
-    let patterns: Vec<f32> = (0..5 * dim).map(|_| rng.random_range(-2.0..2.0)).collect();
-    let value = |(at, &value): (usize, &f32)| {
-        let (row, column) = (at / dim, at % dim);
-        0.5 * value + patterns[row / GROUPS % 5 * dim + column]
-    };
-    DenseMatrix::new(dim, matrix.values().iter().enumerate().map(value).collect()).unwrap()
+    let patterns: Vec<f32> = (0..5 * dim).map(|_| rng.random_range(-3.0..3.0)).collect();
+    let mut values = matrix.values().to_vec();
+    for (row, values) in values.chunks_exact_mut(dim).enumerate() {
+        let pattern = &patterns[row / GROUPS % 5 * dim..][..dim];
+        values.iter_mut().zip(pattern).for_each(|(value, pattern)| *value += pattern);
+        let norm = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+        values.iter_mut().for_each(|value| *value /= norm);
+    }
+    DenseMatrix::new(dim, values).unwrap()
 }
 
 #[test]
@@ -196,7 +200,8 @@ fn every_term_can_be_switched_off_and_is_then_absent() {
             assert!(config.check().is_err(), "codebooks cannot do without {term}");
             continue;
         }
-        let expected: Vec<Term> = Term::ALL.iter().copied().filter(|&other| other != term).collect();
+        let expected: Vec<Term> =
+            Term::ALL.iter().copied().filter(|&other| other != term).collect();
         assert_eq!(terms_of(&config), expected);
     }
     let without = ModelConfig { icdm: false, ..model() };
@@ -239,7 +244,10 @@ fn a_checkpoint_of_another_run_is_refused() {
     let changed = TrainConfig { learning_rate: 2e-3, ..training() };
     assert!(new(&changed, 1).resume(&mut NoObserver).is_err());
     let rarer = TrainConfig { checkpoint_steps: 50, ..training() };
-    assert!(new(&rarer, 1).resume(&mut NoObserver).unwrap() > 0, "only how often files are written");
+    assert!(
+        new(&rarer, 1).resume(&mut NoObserver).unwrap() > 0,
+        "only how often files are written"
+    );
 }
 
 #[test]

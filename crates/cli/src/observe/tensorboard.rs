@@ -42,9 +42,7 @@ impl EventFile {
             ("train/gradient_norm".to_string(), record.gradient_norm),
             ("train/learning_rate".to_string(), record.learning_rate),
         ];
-        scalars.extend(
-            record.terms.iter().map(|&(term, value)| (format!("loss/{term}"), value)),
-        );
+        scalars.extend(record.terms.iter().map(|&(term, value)| (format!("loss/{term}"), value)));
         self.scalars(record.step, &scalars)
     }
 

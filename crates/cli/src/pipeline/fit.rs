@@ -35,9 +35,8 @@ pub fn fit(
     trainer.resume(observer)?;
     let trained = trainer.run(observer, context.cancel)?;
     let [users, items] = content;
-    let encode = |side, content| {
-        encode_all(&trained.tokenizer, side, content, context.bars, context.cancel)
-    };
+    let encode =
+        |side, content| encode_all(&trained.tokenizer, side, content, context.bars, context.cancel);
     let encoded = [encode(Side::User, users)?, encode(Side::Item, items)?];
     Ok(Fitted { trained, encoded })
 }

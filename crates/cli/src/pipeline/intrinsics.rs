@@ -184,7 +184,10 @@ fn item_labels<'a>(
     let telling = |part: &&str| counts[part] * 2 <= column.len();
     let label = |row| {
         // Ties go to the first in alphabetical order, whatever the order of the list.
-        column.parts(row).filter(telling).max_by_key(|part| (counts[part], std::cmp::Reverse(*part)))
+        column
+            .parts(row)
+            .filter(telling)
+            .max_by_key(|part| (counts[part], std::cmp::Reverse(*part)))
     };
     Ok(Some((0..column.len()).map(label).collect()))
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use das_content::EmbedderIdentity;
+use das_core::Side;
 use das_core::artifact::{
     ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent, embedder_file,
 };
 use das_core::sid::{CollisionConfig, LastLevel, SidLayout, SidTable, collision};
-use das_core::Side;
 use das_data::Part;
 use das_model::{Encoded, Tokenizer};
 use das_nn::safetensors_io;

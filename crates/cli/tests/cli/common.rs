@@ -80,7 +80,7 @@ impl Bench {
         let mut command = das(["train", "--data"]);
         command.arg(self.path(data)).arg("--out").arg(self.path(out));
         command.arg("--config").arg(self.path("small.toml"));
-        overrides.iter().for_each(|setting| drop(command.args(["--set", setting])));
+        command.args(overrides.iter().flat_map(|setting| ["--set", setting]));
         command
     }
 
@@ -227,8 +227,7 @@ pub(crate) fn texts<T: AsRef<str>>(values: &[T]) -> ArrayRef {
 pub(crate) fn vectors(dim: usize, values: &[f32]) -> ArrayRef {
     use arrow_array::types::Float32Type;
     let rows = values.chunks(dim).map(|row| Some(row.iter().copied().map(Some)));
-    let array =
-        FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, dim as i32);
+    let array = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, dim as i32);
     Arc::new(array)
 }
 

@@ -1,3 +1,5 @@
 //! tmp
 mod common;
 mod threads;
+mod kill_resume;
+mod leakage;

@@ -5,8 +5,9 @@
 //! *Items.* Topics `t` belong to super-topics; each topic has sub-topics `s`. Item `i` has a
 //! topic `t_i` (mildly skewed over topics), a sub-topic `s_i` (uniform within it) and an appeal
 //! `a_i ~ N(0, 1)`. Its title and description mix words of its topic, of its super-topic and of
-//! the whole market; one item in ten is described with the words of another topic. **No word
-//! depends on the sub-topic**: text can tell topics, and only behaviour tells sub-topics.
+//! the whole market, and about one word of its sub-topic; one item in ten is described with the
+//! words of another sub-topic. So texts group by topic, while clicks follow sub-topics: who learns
+//! from clicks can learn which words matter, and who reads texts alone cannot.
 //!
 //! *Users.* User `u` has a home super-topic and two or three topics, mostly from home. The
 //! interest `θ_u` is a distribution over all sub-topics: of each of its topics one sub-topic is
@@ -56,7 +57,7 @@ pub struct MarketConfig {
     pub super_topics: usize,
     /// Number of topics.
     pub topics: usize,
-    /// Sub-topics of each topic, which no text tells.
+    /// Sub-topics of each topic, at which texts only hint.
     pub subtopics: usize,
     /// Rounds of exposure.
     pub rounds: usize,

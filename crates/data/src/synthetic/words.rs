@@ -14,10 +14,13 @@ use crate::table::{ColumnKind, EntityTable, TextColumn};
 const COMMON_WORDS: usize = 400;
 const GROUP_WORDS: usize = 40;
 const TOPIC_WORDS: usize = 30;
+const SUBTOPIC_WORDS: usize = 6;
 
-/// Shares of a text's words that come from its topic and its super-topic; the rest is common.
+/// Shares of a text's words that come from its topic, its super-topic and its sub-topic; the
+/// rest is common. About one word a text is of the sub-topic: too few for texts to group by it.
 const TOPIC_SHARE: f64 = 0.30;
 const GROUP_SHARE: f64 = 0.20;
+const SUBTOPIC_SHARE: f64 = 0.07;
 
 /// Share of the items that are described with the words of another topic.
 const MISDESCRIBED_SHARE: f64 = 0.1;
@@ -36,7 +39,10 @@ pub(super) struct Vocabulary {
     groups: Vec<WordList>,
     /// By topic.
     topics: Vec<WordList>,
+    /// By sub-topic, numbered over all topics.
+    subtopics: Vec<WordList>,
     topics_per_group: usize,
+    subtopics_per_topic: usize,
 }
 
 struct WordList {
@@ -73,13 +79,21 @@ impl Vocabulary {
         };
         let groups = lists(config.super_topics, GROUP_WORDS, rng);
         let topics = lists(config.topics, TOPIC_WORDS, rng);
-        let topics_per_group = config.topics_per_group();
+        let subtopics = lists(config.topics * config.subtopics, SUBTOPIC_WORDS, rng);
         let common = WordList::new(COMMON_WORDS, &mut taken, rng);
-        Vocabulary { common, groups, topics, topics_per_group }
+        Vocabulary {
+            common,
+            groups,
+            topics,
+            subtopics,
+            topics_per_group: config.topics_per_group(),
+            subtopics_per_topic: config.subtopics,
+        }
     }
 
-    /// A text of `length` words about `topic`.
-    fn text(&self, topic: usize, length: usize, rng: &mut impl Rng) -> String {
+    /// A text of `length` words about a sub-topic, numbered over all topics.
+    fn text(&self, subtopic: usize, length: usize, rng: &mut impl Rng) -> String {
+        let topic = subtopic / self.subtopics_per_topic;
         let mut words = Vec::with_capacity(length);
         for _ in 0..length {
             let source: f64 = rng.random();
@@ -87,6 +101,8 @@ impl Vocabulary {
                 &self.topics[topic]
             } else if source < TOPIC_SHARE + GROUP_SHARE {
                 &self.groups[topic / self.topics_per_group]
+            } else if source < TOPIC_SHARE + GROUP_SHARE + SUBTOPIC_SHARE {
+                &self.subtopics[subtopic]
             } else {
                 &self.common
             };
@@ -105,11 +121,11 @@ pub(super) fn item_table(
 ) -> Result<EntityTable> {
     let mut titles = TextColumn::new("title", ColumnKind::Text);
     let mut descriptions = TextColumn::new("description", ColumnKind::Text);
-    for &topic in &items.topic {
+    for &subtopic in &items.subtopic {
         let described = if rng.random_bool(MISDESCRIBED_SHARE) {
-            rng.random_range(0..config.topics)
+            rng.random_range(0..config.topics * config.subtopics)
         } else {
-            topic as usize
+            subtopic as usize
         };
         let (title_words, words) = (rng.random_range(4..=6), rng.random_range(8..=12));
         titles.push([vocabulary.text(described, title_words, rng).as_str()]);

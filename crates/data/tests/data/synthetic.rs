@@ -137,8 +137,8 @@ fn text_tells_topics_and_behaviour_tells_sub_topics() {
     let [other, topic, subtopic] = likeness(&by_text);
     assert!(topic > 1.5 * other, "text: {topic} in a topic, {other} across");
     assert!(
-        (subtopic / topic - 1.0).abs() < 0.1,
-        "text: {subtopic} in a sub-topic, {topic} in a topic"
+        (1.0..1.3).contains(&(subtopic / topic)),
+        "text only hints: {subtopic} in a sub-topic, {topic} in a topic"
     );
     let [other, topic, subtopic] = likeness(&by_clicks);
     assert!(topic > 1.2 * other, "clicks: {topic} in a topic, {other} across");

@@ -33,11 +33,9 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Uses `folder`, creating it where it does not exist. No other store may be writing there:
-    /// half-written files are taken for those of a killed run and removed.
+    /// Uses `folder`, creating it where it does not exist.
     pub fn open(folder: &Path) -> Result<CheckpointStore> {
         files::create_folder(folder)?;
-        files::remove_unfinished(folder)?;
         Ok(CheckpointStore { folder: folder.to_path_buf() })
     }
 

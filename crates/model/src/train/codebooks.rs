@@ -47,7 +47,8 @@ pub(crate) fn fit(
             Fit::Initialise => {
                 let iterations = config.kmeans_iterations as usize;
                 let size = codes.len() / dim;
-                codes = kernels::kmeans::kmeans(&residuals, dim, size, iterations, &mut rng).centroids;
+                codes =
+                    kernels::kmeans::kmeans(&residuals, dim, size, iterations, &mut rng).centroids;
                 (0..size).collect()
             }
             Fit::ResetDead => revive(&mut codes, &residuals, dim, &mut rng),

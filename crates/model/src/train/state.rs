@@ -34,7 +34,11 @@ const OPTIMIZER: &str = "optimizer/";
 
 impl TrainState {
     /// Joins the position with tensors of the model and of the optimizer.
-    pub(crate) fn snapshot(&self, model: Vec<NamedTensor>, optimizer: Vec<NamedTensor>) -> Snapshot {
+    pub(crate) fn snapshot(
+        &self,
+        model: Vec<NamedTensor>,
+        optimizer: Vec<NamedTensor>,
+    ) -> Snapshot {
         let prefixed = |prefix: &'static str, tensors: Vec<NamedTensor>| {
             tensors.into_iter().map(move |tensor| NamedTensor {
                 name: format!("{prefix}{}", tensor.name),

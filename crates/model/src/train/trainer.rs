@@ -276,7 +276,8 @@ impl<'a> Trainer<'a> {
     fn save(&self, observer: &mut dyn Observer) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
         observer.checkpoint().map_err(observer_failed)?;
-        let (model, optimizer) = (self.das.params().to_tensors(), self.optimizer.state_tensors(self.das.params()));
+        let (model, optimizer) =
+            (self.das.params().to_tensors(), self.optimizer.state_tensors(self.das.params()));
         store.save(self.state.step, &self.state.snapshot(model, optimizer))
     }
 

@@ -48,16 +48,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut config = RunConfig { seed: args.seed, ..RunConfig::default() };
     let prepared = Prepared::open(&data, &config.data)?;
     let cache = folder.join("content");
-    let [users, items] =
-        Side::BOTH.map(|side| vectors(&prepared, &config, side, &cache, context));
+    let [users, items] = Side::BOTH.map(|side| vectors(&prepared, &config, side, &cache, context));
     let vectors = [users?, items?];
 
     let das = train(&prepared, &vectors, &config, &folder.join("das"), context)?;
     let popularity = popularity_probes(&das, &market, args.seed)?;
     config.model.alpha = 0.0;
     config.model.beta = 0.0;
-    let content_only =
-        train(&prepared, &vectors, &config, &folder.join("content-only"), context)?;
+    let content_only = train(&prepared, &vectors, &config, &folder.join("content-only"), context)?;
 
     let measure = |fitted: &Fitted| Recovered::measure(fitted, &prepared, &market.truth);
     let comparisons = Recovered::compare(&measure(&content_only)?, &measure(&das)?);
@@ -99,20 +97,15 @@ fn train(
 }
 
 /// Linear probes from the unbiased and the biased embeddings to popularity and conformity.
-fn popularity_probes(
-    das: &Fitted,
-    market: &Market,
-    seed: u64,
-) -> anyhow::Result<Vec<Popularity>> {
+fn popularity_probes(das: &Fitted, market: &Market, seed: u64) -> anyhow::Result<Vec<Popularity>> {
     let clicks: Vec<f64> =
         market.truth.item_clicks.iter().map(|&count| f64::from(count).ln_1p()).collect();
     let conformity: Vec<f64> =
         market.truth.user_conformity.iter().map(|&value| f64::from(value)).collect();
     let mut found = Vec::new();
-    for (side, target, values) in [
-        (Side::Item, "log clicks", &clicks),
-        (Side::User, "conformity", &conformity),
-    ] {
+    for (side, target, values) in
+        [(Side::Item, "log clicks", &clicks), (Side::User, "conformity", &conformity)]
+    {
         for name in das_model::table_names(side) {
             let table = das.trained.icdm.iter().find(|tensor| tensor.name == name);
             let Some((table, embeddings)) = table.and_then(|t| Some((t, t.data.as_f32()?))) else {
@@ -129,9 +122,9 @@ fn popularity_probes(
 fn introduction(prepared: &Prepared, market: &Market) -> String {
     let split = &prepared.split;
     format!(
-        "A generated market: {} users, {} items, {} exposures, {} of them clicked, from known \
-         topics,\nsub-topics (in no text, only in behaviour), interests and conformity. Both \
-         methods saw {} training rows.\n\n",
+        "A generated market: {} users, {} items, {} exposures, {} of them clicked, drawn from known \
+         topics,\nsub-topics (clicks follow them, texts only hint at them), interests and \
+         conformity.\nBoth methods saw {} training rows.\n\n",
         market.users.len(),
         market.items.len(),
         market.log.users.len(),
@@ -153,9 +146,9 @@ fn comparison_table(comparisons: &[Comparison]) -> String {
 }
 
 fn popularity_table(popularity: &[Popularity]) -> String {
-    let rows = popularity.iter().map(|p| {
-        vec![p.part.to_string(), p.target.to_string(), format!("{:.3}", p.r_squared)]
-    });
+    let rows = popularity
+        .iter()
+        .map(|p| vec![p.part.to_string(), p.target.to_string(), format!("{:.3}", p.r_squared)]);
     let header = ["ID embeddings", "linear probe for", "R² held out"];
     format!("\n{}", table::aligned(&header, rows.collect()))
 }

@@ -8,12 +8,7 @@ const RIDGE: f64 = 1e-4;
 
 /// R² on a random held-out half of a ridge regression, fitted on the other half, from
 /// `embeddings` `[n, dim]` to `targets`. Below 0 where the fit is worse than the mean.
-pub fn linear_probe(
-    embeddings: &[f32],
-    dim: usize,
-    targets: &[f64],
-    rng: &mut impl Rng,
-) -> f64 {
+pub fn linear_probe(embeddings: &[f32], dim: usize, targets: &[f64], rng: &mut impl Rng) -> f64 {
     let mut rows: Vec<usize> = (0..targets.len()).collect();
     rows.shuffle(rng);
     let (train, test) = rows.split_at(rows.len() / 2);

@@ -1,9 +1,9 @@
 //! Codes against what the market was drawn from.
 
+use das_core::Side;
 use das_core::metrics::{category_agreement, dual_information, prefix_agreement};
 use das_core::sid::{SidLayout, SidTable};
 use das_core::streams::stream;
-use das_core::Side;
 use das_data::Part;
 use das_data::synthetic::Truth;
 use das_model::Tokenizer;
@@ -34,7 +34,11 @@ pub struct Comparison {
 
 impl Recovered {
     /// Measures the learned codes of `fitted`.
-    pub fn measure(fitted: &Fitted, prepared: &Prepared, truth: &Truth) -> anyhow::Result<Recovered> {
+    pub fn measure(
+        fitted: &Fitted,
+        prepared: &Prepared,
+        truth: &Truth,
+    ) -> anyhow::Result<Recovered> {
         let tokenizer = &fitted.trained.tokenizer;
         let table = |side: Side| {
             let layout = SidLayout::learned(tokenizer.codebook_sizes(side))?;
