@@ -31,7 +31,7 @@ batch_size = 64
 quantize_after = 1
 settle_epochs = 1
 kmeans_iterations = 5
-checkpoint_steps = 5
+checkpoint_steps = 10
 
 [model]
 code_dim = 8

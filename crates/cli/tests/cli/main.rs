@@ -1,5 +1,12 @@
-//! tmp
+//! The `das` program from outside: commands, exit codes, messages and files.
+
+mod bad_input;
+mod bad_tables;
+mod commands;
 mod common;
-mod threads;
+mod encode;
+mod inspect;
 mod kill_resume;
 mod leakage;
+mod objectives;
+mod threads;

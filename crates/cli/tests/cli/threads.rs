@@ -20,5 +20,3 @@ fn one_thread_and_two_give_the_same_bytes() {
     assert_eq!(one.1, two.1);
     assert!(one.0 == two.0 && one.2 == two.2);
 }
-#[test]
-fn zz_keep() { let b = Bench::new(); let out = std::path::Path::new("/tmp/clit/market"); if !out.exists() { b.market.write(out).unwrap(); } }

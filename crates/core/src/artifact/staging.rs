@@ -30,6 +30,7 @@ pub(super) struct Staging {
 }
 
 const LOCK: &str = "lock";
+const UNNAMED_LOCK: &str = "lock.new";
 const CONTENT: &str = "content";
 
 impl Staging {
@@ -49,7 +50,7 @@ impl Staging {
         let folder =
             tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(failed())?;
         // Locked before it takes its name, so that nobody finds it unlocked.
-        let unnamed = folder.path().join("lock.new");
+        let unnamed = folder.path().join(UNNAMED_LOCK);
         let lock = File::create(&unnamed).map_err(failed())?;
         lock.lock().map_err(failed())?;
         fs::rename(&unnamed, folder.path().join(LOCK)).map_err(failed())?;
@@ -110,7 +111,8 @@ fn remove_remains(parent: &Path, prefix: &str) {
         if !named || folder.join(rename::ASIDE).exists() {
             continue;
         }
-        let Ok(lock) = File::open(folder.join(LOCK)) else { continue };
+        let lock = File::open(folder.join(LOCK));
+        let Ok(lock) = lock.or_else(|_| File::open(folder.join(UNNAMED_LOCK))) else { continue };
         match lock.try_lock() {
             Ok(()) => {
                 // The lock file goes last, so that an interrupted removal is resumed.

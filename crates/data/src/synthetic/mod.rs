@@ -5,7 +5,7 @@
 //! *Items.* Topics `t` belong to super-topics; each topic has sub-topics `s`. Item `i` has a
 //! topic `t_i` (mildly skewed over topics), a sub-topic `s_i` (uniform within it) and an appeal
 //! `a_i ~ N(0, 1)`. Its title and description mix words of its topic, of its super-topic and of
-//! the whole market, and about one word of its sub-topic; one item in ten is described with the
+//! the whole market, and a word or two of its sub-topic; one item in ten is described with the
 //! words of another sub-topic. So texts group by topic, while clicks follow sub-topics: who learns
 //! from clicks can learn which words matter, and who reads texts alone cannot.
 //!

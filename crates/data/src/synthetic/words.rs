@@ -17,10 +17,10 @@ const TOPIC_WORDS: usize = 30;
 const SUBTOPIC_WORDS: usize = 6;
 
 /// Shares of a text's words that come from its topic, its super-topic and its sub-topic; the
-/// rest is common. About one word a text is of the sub-topic: too few for texts to group by it.
-const TOPIC_SHARE: f64 = 0.30;
+/// rest is common. Some two words a text are of the sub-topic: too few for texts to group by it.
+const TOPIC_SHARE: f64 = 0.25;
 const GROUP_SHARE: f64 = 0.20;
-const SUBTOPIC_SHARE: f64 = 0.07;
+const SUBTOPIC_SHARE: f64 = 0.12;
 
 /// Share of the items that are described with the words of another topic.
 const MISDESCRIBED_SHARE: f64 = 0.1;

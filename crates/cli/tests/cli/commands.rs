@@ -1,0 +1,185 @@
+//! The path of a stranger: import, embed, train, and what the program says on the way.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use das_core::Side;
+
+use crate::common::*;
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in ["demo", "import", "embed", "train", "encode", "inspect", "export", "bench"] {
+        let help = succeed(&mut das([command, "--help"]));
+        assert!(help.contains("Example") && help.contains(&format!("das {command}")), "{help}");
+    }
+    for command in ["--help", "--version"] {
+        assert!(succeed(&mut das([command])).contains("das"));
+    }
+}
+
+#[test]
+fn wrong_calls_end_with_2() {
+    for call in [
+        &[][..],
+        &["trian"],
+        &["train"],
+        &["train", "--data", "x", "--out", "y", "--resume", "--seed", "1"],
+        &["encode", "--run", "x", "--out", "y"],
+        &["encode", "--run", "x", "--items", "a", "--users", "b", "--out", "y"],
+        &["export", "--run", "x", "--format", "xml", "--out", "y"],
+        &["inspect", "x", "--category", "brand"],
+        &["import", "csv", "x", "--out", "y", "--k-core", "5"],
+        &["import", "csv", "x", "--out", "y", "--rating", "stars"],
+        &["bench", "step", "--dir", "x", "--threads", "0"],
+    ] {
+        fail(&mut das(call), 2, &[]);
+    }
+}
+
+#[test]
+fn from_csv_to_ids() {
+    let bench = Bench::new();
+    let [mut clicks, mut products] =
+        ["uid,sku,time,clicked\n", "sku,title,tags\n"].map(String::from);
+    let (log, items) = (&bench.market.log, &bench.market.items);
+    let labels = log.labels.as_ref().unwrap();
+    for row in 0..log.users.len() {
+        let (user, item, label) = (log.users[row], log.items[row], u8::from(labels[row]));
+        writeln!(clicks, "u{user},item-{item},{},{label}", log.order[row]).unwrap();
+    }
+    for row in 0..ITEMS {
+        let [title, tags] = ["title", "description"]
+            .map(|name| items.column(name).unwrap().parts(row).collect::<String>());
+        writeln!(products, "item-{row},{title},{tags}").unwrap();
+    }
+    fs::write(bench.path("clicks.csv"), clicks).unwrap();
+    fs::write(bench.path("products.csv"), products).unwrap();
+    let mut import = das(["import", "csv", "--user", "uid", "--item", "sku"]);
+    import.args(["--timestamp", "time", "--label", "clicked"]).arg(bench.path("clicks.csv"));
+    import.arg("--items").arg(bench.path("products.csv")).arg("--out").arg(bench.path("shop"));
+    let said = succeed(&mut import);
+    assert!(said.contains(&format!("{ITEMS} items, {} interactions", log.users.len())), "{said}");
+    let artifact = bench.train("shop", "run", &[]);
+    let ids = sids(&artifact, Side::Item);
+    assert_eq!((ids.ids.len(), ids.ids.type_name()), (ITEMS, "string"));
+}
+
+#[test]
+fn training_reports_its_result() {
+    let bench = Bench::new();
+    let report = succeed_json(&mut bench.train_command("data", "run", &[]));
+    assert!(report["seconds"]["total"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["artifact"], bench.path("run/artifact").to_str().unwrap());
+    assert_eq!(report["intrinsic"], manifest(&bench.path("run/artifact"))["metrics"]["intrinsic"]);
+    assert!(report["validation"]["recall@50"].is_number());
+    let records = metrics(&bench.path("run"));
+    let steps = records.iter().filter(|record| record["kind"] == "step");
+    let numbers: Vec<u64> = steps.map(|record| record["step"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+    assert_eq!(records.iter().filter(|record| record["kind"] == "epoch").count(), 4);
+    assert_eq!(files_below(&bench.path("run/tensorboard")).len(), 1);
+}
+
+#[test]
+fn the_seed_decides() {
+    let bench = Bench::new();
+    let train = |run: &str, seed: &str| {
+        succeed(bench.train_command("data", run, &["seed=5"]).args(["--seed", seed]));
+        manifest(&bench.path(run).join("artifact"))["id_space"].clone()
+    };
+    let first = train("a", "1");
+    assert_eq!(first, train("b", "1"));
+    assert_ne!(first, train("c", "2"));
+}
+
+#[test]
+fn vectors_embedded_beforehand_are_used_under_their_own_settings_only() {
+    let bench = Bench::new();
+    let embed = |settings: &[&str]| {
+        let mut embed = das(["embed", "--data"]);
+        embed.arg(bench.path("data")).arg("--config").arg(bench.path("small.toml"));
+        embed.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        embed
+    };
+    let in_one_go = bench.train("data", "in-one-go", &[]);
+    let made = succeed_json(&mut embed(&[]));
+    assert!(made["item"]["report"].is_object() && made["user"]["embedder"].is_object());
+    let artifact = bench.train("data", "run", &[]);
+    assert!(!bench.path("run/content").exists());
+    for side in Side::BOTH {
+        assert_eq!(sids(&artifact, side), sids(&in_one_go, side));
+    }
+    assert_eq!(manifest(&artifact)["id_space"], manifest(&in_one_go)["id_space"]);
+
+    let refused = |setting: &str, part: &str| {
+        let parts = [part, "embedded", "das embed"];
+        fail(&mut bench.train_command("data", "other", &[setting]), 1, &parts);
+        assert!(!bench.path("other").exists());
+    };
+    refused("data.split=global-time", "user_embeddings");
+    refused("data.item_text={title}", "item_embeddings");
+    succeed(&mut embed(&["data.split=global-time"]));
+    bench.train("data", "other", &["data.split=global-time"]);
+    // Other texts under the same ids make the vectors stale.
+    let ids: Vec<i64> = (0..ITEMS as i64).collect();
+    let titles: Vec<String> = ids.iter().map(|id| format!("thing {id}")).collect();
+    let columns = [("item_id", ints(&ids)), ("title", texts(&titles))];
+    write_parquet(&bench.path("data/items.parquet"), columns);
+    fail(&mut bench.train_command("data", "new", &["data.split=global-time"]), 1, &["das embed"]);
+}
+
+#[test]
+fn embedding_never_replaces_vectors_that_others_made() {
+    let bench = Bench::new();
+    bench.give_embeddings("data");
+    let before = files_below(&bench.path("data"));
+    let mut embed = das(["embed", "--data"]);
+    embed.arg(bench.path("data"));
+    fail(&mut embed, 1, &["data", "not made by `das embed`", "--out"]);
+    assert!(before == files_below(&bench.path("data")));
+    embed.arg("--config").arg(bench.path("small.toml"));
+    succeed(embed.arg("--out").arg(bench.path("elsewhere")));
+    assert!(bench.path("elsewhere/item_embeddings.npy").exists());
+    assert!(before == files_below(&bench.path("data")));
+}
+
+#[test]
+fn early_stopping_stops_and_keeps_the_best_epoch() {
+    let bench = Bench::new();
+    // Steps so large that validation soon falls.
+    let settings =
+        ["train.epochs=40", "train.early_stopping=2", "train.learning_rate=0.02"];
+    let report = succeed_json(&mut bench.train_command("data", "run", &settings));
+    let recalls: Vec<f64> = metrics(&bench.path("run"))
+        .iter()
+        .filter_map(|record| record["validation"]["recall@50"].as_f64())
+        .collect();
+    let best = recalls.iter().copied().fold(f64::MIN, f64::max);
+    let at = recalls.iter().position(|&recall| recall == best).unwrap();
+    // One epoch passes before the codes are in use; two worse ones follow the best.
+    assert_eq!(recalls.len(), at + 3, "{recalls:?}");
+    assert!(recalls.len() + 1 < 40, "never stopped");
+    assert_eq!(report["validation"]["recall@50"], best);
+    let artifact = bench.path("run/artifact");
+    let published = &manifest(&artifact)["metrics"];
+    assert_eq!(published["validation"]["recall@50"], best);
+    // The weights are those of that epoch: a run that ends there publishes the same.
+    assert_eq!(published["epochs"], recalls.len() + 1);
+}
+
+#[test]
+fn every_split_and_table_update_trains() {
+    let bench = Bench::new();
+    for settings in [
+        ["data.split=per-user-time", "train.table_update=dense"],
+        ["data.split=global-time", "model.direction=row-to-column"],
+        ["data.partner_window=0", "model.reduction=mean"],
+        ["model.align_codes=true", "train.clip_norm=1"],
+    ] {
+        let run = settings.join("+");
+        let artifact = bench.train("data", &run, &settings);
+        assert_eq!(sids(&artifact, Side::User).ids.len(), USERS);
+        assert!(manifest(&artifact)["data"]["split"].is_string());
+    }
+}
