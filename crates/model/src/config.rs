@@ -253,7 +253,7 @@ impl Default for TrainConfig {
             kmeans_init: true,
             kmeans_iterations: 20,
             reset_dead_codes: true,
-            settle_epochs: 2,
+            settle_epochs: 1,
             codebook_sample: 200_000,
             early_stopping: 0,
             checkpoint_steps: 200,

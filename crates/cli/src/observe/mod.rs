@@ -66,7 +66,8 @@ impl<'a> TrainingLog<'a> {
 impl Observer for TrainingLog<'_> {
     fn start(&mut self, step: u64, total: u64) -> std::io::Result<()> {
         self.shown.start(step, total)?;
-        self.metrics.rewind(step)
+        self.metrics.rewind(step)?;
+        self.events.start(step)
     }
 
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {

@@ -35,6 +35,18 @@ impl EventFile {
         Ok(events)
     }
 
+    /// Training (re)starts at `step`: TensorBoard then drops what older files of the folder hold
+    /// of later steps.
+    pub fn start(&mut self, step: u64) -> io::Result<()> {
+        const STATUS_START: u8 = 1;
+        let mut event = Vec::new();
+        double_field(&mut event, 1, now());
+        event.push(2 << 3);
+        varint(&mut event, step);
+        bytes_field(&mut event, 7, &[1 << 3, STATUS_START]);
+        self.record(&event)
+    }
+
     /// The loss, each term, gradient norm and learning rate of a step.
     pub fn step(&mut self, record: &StepRecord) -> io::Result<()> {
         let mut scalars: Vec<(String, f32)> = vec![

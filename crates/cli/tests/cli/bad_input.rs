@@ -52,7 +52,11 @@ fn folders_that_are_taken_or_cannot_be() {
     let bench = Bench::new();
     bench.train("data", "run", &[]);
     let before = files_below(&bench.path("run"));
-    fail(&mut bench.train_command("data", "run", &[]), 1, &["run", "holds another run", "--resume"]);
+    fail(
+        &mut bench.train_command("data", "run", &[]),
+        1,
+        &["run", "holds another run", "--resume"],
+    );
     assert!(before == files_below(&bench.path("run")));
 
     // The data set itself is no place for a run.

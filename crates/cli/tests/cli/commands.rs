@@ -44,8 +44,8 @@ fn from_csv_to_ids() {
         ["uid,sku,time,clicked\n", "sku,title,tags\n"].map(String::from);
     let (log, items) = (&bench.market.log, &bench.market.items);
     let labels = log.labels.as_ref().unwrap();
-    for row in 0..log.users.len() {
-        let (user, item, label) = (log.users[row], log.items[row], u8::from(labels[row]));
+    for (row, &label) in labels.iter().enumerate() {
+        let (user, item, label) = (log.users[row], log.items[row], u8::from(label));
         writeln!(clicks, "u{user},item-{item},{},{label}", log.order[row]).unwrap();
     }
     for row in 0..ITEMS {
@@ -148,8 +148,7 @@ fn embedding_never_replaces_vectors_that_others_made() {
 fn early_stopping_stops_and_keeps_the_best_epoch() {
     let bench = Bench::new();
     // Steps so large that validation soon falls.
-    let settings =
-        ["train.epochs=40", "train.early_stopping=2", "train.learning_rate=0.02"];
+    let settings = ["train.epochs=40", "train.early_stopping=2", "train.learning_rate=0.02"];
     let report = succeed_json(&mut bench.train_command("data", "run", &settings));
     let recalls: Vec<f64> = metrics(&bench.path("run"))
         .iter()

@@ -16,6 +16,12 @@ const SETTINGS: &[&str] = &["threads=1", "train.early_stopping=3"];
 /// When to interrupt, told from the time since the start and the run's folder.
 type When<'a> = &'a dyn Fn(Duration, &Path) -> bool;
 
+/// Whether a run's folder shows that it came to a phase.
+type Reached<'a> = &'a dyn Fn(&Path) -> bool;
+
+/// A change of a file's bytes.
+type Damage = fn(&mut Vec<u8>);
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Signal {
     Kill,
@@ -77,12 +83,10 @@ impl Reference {
         assert_same_files(&reference.join("artifact"), &folder.join("artifact"));
         let log = |folder: &Path| fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
         assert!(log(&reference) == log(&folder), "metrics.jsonl differs");
-        // Nothing half-written is left: the same files but for the names of event files.
-        let names = |folder: &Path| -> Vec<String> {
-            let names = files_below(folder).into_keys();
-            names.filter(|name| !name.starts_with("tensorboard/")).collect()
-        };
-        assert_eq!(names(&reference), names(&folder));
+        // Nothing half-written is left, all of which is hidden.
+        let hidden = |name: &String| name.split('/').any(|part| part.starts_with('.'));
+        let left: Vec<String> = files_below(&folder).into_keys().filter(hidden).collect();
+        assert_eq!(left, [".lock"]);
         fs::remove_dir_all(folder).unwrap();
     }
 }
@@ -116,8 +120,9 @@ fn send(child: &mut Child, signal: Signal) {
 fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut found: Vec<_> =
-        paths.filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b"step-")).collect();
+    let mut found: Vec<_> = paths
+        .filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b"step-"))
+        .collect();
     found.sort();
     found
 }
@@ -151,7 +156,8 @@ fn twenty_random_kills_change_no_byte() {
         let folder = reference.bench.path(&run);
         if again && folder.join("config.toml").exists() {
             let when: When<'_> = &|passed, _| passed >= second;
-            hits += usize::from(interrupt(&mut reference.resume(&run), &folder, Signal::Kill, when));
+            hits +=
+                usize::from(interrupt(&mut reference.resume(&run), &folder, Signal::Kill, when));
         }
         reference.finish(&run);
     }
@@ -161,7 +167,7 @@ fn twenty_random_kills_change_no_byte() {
 fn a_kill_in_each_phase_changes_no_byte() {
     let reference = Reference::new();
     let last_of_first_epoch = format!("step-{:010}.ckpt", reference.epoch);
-    let phases: &[(&str, &dyn Fn(&Path) -> bool)] = &[
+    let phases: [(&str, Reached<'_>); 8] = [
         ("settings", &|run| run.join("config.toml").exists()),
         ("between-embedders", &|run| run.join("content/user_embeddings.npy").exists()),
         ("first-checkpoint", &|run| !checkpoints(run).is_empty()),
@@ -185,7 +191,7 @@ fn a_kill_in_each_phase_changes_no_byte() {
 #[test]
 fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
     let reference = Reference::new();
-    let damages: [(&str, fn(&mut Vec<u8>)); 2] = [
+    let damages: [(&str, Damage); 2] = [
         ("torn", |bytes| bytes.truncate(bytes.len() / 2)),
         ("flipped", |bytes| {
             let at = bytes.len() / 3;
@@ -210,9 +216,8 @@ fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
 #[test]
 fn without_an_intact_checkpoint_the_resume_is_refused() {
     let reference = Reference::new();
-    let best: When<'_> = &|_, run| {
-        run.join("checkpoints/best.ckpt").exists() && checkpoints(run).len() == 2
-    };
+    let best: When<'_> =
+        &|_, run| run.join("checkpoints/best.ckpt").exists() && checkpoints(run).len() == 2;
     assert!(reference.interrupt("run", Signal::Kill, best));
     let run = reference.bench.path("run");
     // The newest checkpoint may be older than the best model: one more epoch, then stop again.
@@ -241,6 +246,57 @@ fn what_a_start_killed_before_its_settings_leaves_is_no_obstacle() {
     fail(&mut bench.resume_command("data", "run"), 1, &["run", "there is no run to resume"]);
     bench.train("data", "run", &[]);
     assert!(!run.join(".tmp-Ab12").exists());
+}
+
+#[test]
+fn ctrl_c_says_so_and_keeps_a_checkpoint() {
+    let bench = Bench::new();
+    let settings = ["train.epochs=500", "train.checkpoint_steps=100000"];
+    let mut train = bench.train_command("data", "run", &settings);
+    let mut child = train.stderr(Stdio::piped()).spawn().unwrap();
+    let run = bench.path("run");
+    while checkpoints(&run).is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    send(&mut child, Signal::Interrupt);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopping at the next safe point") && said.contains("interrupted"));
+    let steps = metrics(&run).iter().rev().find_map(|record| record["step"].as_u64()).unwrap();
+    let newest = checkpoints(&run).pop().unwrap();
+    let at = format!("step-{:010}.ckpt", steps + 1);
+    assert!(newest.ends_with(&at) || newest.ends_with(format!("step-{steps:010}.ckpt")), "{at}");
+}
+
+#[test]
+fn a_killed_embedding_can_be_repeated() {
+    let bench = Bench::new();
+    let embed = |data: &str| {
+        let mut embed = das(["embed", "--data"]);
+        embed.arg(bench.path(data)).arg("--config").arg(bench.path("small.toml"));
+        embed
+    };
+    bench.market.write(&bench.path("whole")).unwrap();
+    succeed(&mut embed("whole"));
+    let data = bench.path("data");
+    let moments: [(&str, When<'_>); 3] = [
+        ("user embedder", &|_, data| data.join("embedder/user/embedder.json").exists()),
+        ("user vectors", &|_, data| data.join("user_embeddings.npy").exists()),
+        ("item embedder", &|_, data| data.join("embedder/item/embedder.json").exists()),
+    ];
+    for (moment, when) in moments {
+        interrupt(&mut embed("data"), &data, Signal::Kill, when);
+        succeed(&mut embed("data"));
+        for name in ["user_embeddings.npy", "item_embeddings.npy", "embeddings.json"] {
+            let [whole, again] =
+                ["whole", "data"].map(|data| fs::read(bench.path(data).join(name)));
+            assert!(whole.unwrap() == again.unwrap(), "{name} after a kill at the {moment}");
+        }
+        ["user_embeddings.npy", "embedder/user/embedder.json", "embedder/item/embedder.json"]
+            .iter()
+            .for_each(|name| fs::remove_file(data.join(name)).unwrap());
+    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! The trainer on a small planted market.
 
-mod common;
-
-use common::{GROUPS, Market};
+use crate::common::{GROUPS, Market};
 use das_core::progress::Cancel;
 use das_core::{Clicks, DenseMatrix, RowMatrix, Side};
 use das_model::train::{
@@ -241,7 +239,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     new(&training(), 1).run(&mut NoObserver, &Cancel::default()).unwrap();
     let error = new(&training(), 2).resume(&mut NoObserver).unwrap_err().to_string();
     assert!(error.contains("another seed"), "{error}");
-    let changed = TrainConfig { learning_rate: 2e-3, ..training() };
+    let changed = TrainConfig { learning_rate: 0.5 * training().learning_rate, ..training() };
     assert!(new(&changed, 1).resume(&mut NoObserver).is_err());
     let rarer = TrainConfig { checkpoint_steps: 50, ..training() };
     assert!(

@@ -7,23 +7,23 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 /// Users and items of `GROUPS` groups; users click mostly inside their own.
-pub struct Market {
-    pub users: usize,
-    pub items: usize,
+pub(crate) struct Market {
+    pub(crate) users: usize,
+    pub(crate) items: usize,
     clicks: Vec<(u32, u32)>,
     items_of: Vec<Vec<u32>>,
     user_clicks: Vec<u32>,
     item_clicks: Vec<u32>,
-    pub content: [DenseMatrix; 2],
-    pub held_out: HeldOut,
+    pub(crate) content: [DenseMatrix; 2],
+    pub(crate) held_out: HeldOut,
 }
 
-pub const GROUPS: usize = 6;
+pub(crate) const GROUPS: usize = 6;
 /// Widths of user and item content: never equal.
-pub const DIMS: [usize; 2] = [20, 28];
+pub(crate) const DIMS: [usize; 2] = [20, 28];
 
 impl Market {
-    pub fn new(seed: u64, users: usize, items: usize, clicks_each: usize) -> Market {
+    pub(crate) fn new(seed: u64, users: usize, items: usize, clicks_each: usize) -> Market {
         let mut rng = stream(seed, "test market", 0);
         let mut clicks = Vec::new();
         let mut held_out = HeldOut::default();

@@ -1,10 +1,8 @@
 //! Batches against their definition, written down pair by pair.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::Market;
+use crate::common::Market;
 use das_core::clicks::NO_PARTNER;
 use das_core::{ClickEpoch, Clicks, RowMatrix};
 use das_model::{Batch, BatchBuilder, ModelConfig, SideBatch};
