@@ -8,10 +8,10 @@ use super::entities::{LatentItems, LatentUsers};
 use crate::interactions::{LogColumns, OrderKind};
 
 /// `γ`: how strongly the policy favours what was clicked.
-const POLICY_EXPONENT: f64 = 1.0;
+const POLICY_EXPONENT: f64 = 1.4;
 
 /// `b`, `w_m`, `w_c`, `w_a` of the click model.
-const BIAS: f64 = -3.0;
+const BIAS: f64 = -2.7;
 const MATCH_WEIGHT: f64 = 5.4;
 const CONFORMITY_WEIGHT: f64 = 1.2;
 const APPEAL_WEIGHT: f64 = 0.5;
