@@ -4,6 +4,7 @@
 //! training; all other items are ranked by cosine, and the held-out item should stand high.
 
 use das_core::HeldOut;
+use das_core::metrics::TiedRank;
 use das_nn::kernels;
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +36,8 @@ impl Validation {
     }
 }
 
-/// Ranks all items `[items, dim]` for each held-out click. Ties (collided items share their
-/// vector) count half: the target gets the middle rank of its tie.
+/// Ranks all items `[items, dim]` for each held-out click, those of its history left out. Collided
+/// items share their vector and so tie; ties count as their expected value over all orders.
 pub fn item_retrieval(quantized: &[f32], dim: usize, held_out: &HeldOut) -> Validation {
     let items = normalised(quantized, dim);
     let count = items.len() / dim;
@@ -51,11 +52,15 @@ pub fn item_retrieval(quantized: &[f32], dim: usize, held_out: &HeldOut) -> Vali
             .collect();
         let scores = &mut scores[..block.len() * count];
         kernels::matmul::abt(&vectors, &items, (block.len(), dim, count), scores);
-        for (&at, scores) in block.iter().zip(scores.chunks_exact(count)) {
-            let rank = middle_rank(scores, held_out.items[at], &held_out.histories[at]);
-            sums.recall_10 += f64::from(rank < 10.0);
-            sums.recall_50 += f64::from(rank < 50.0);
-            sums.ndcg_10 += if rank < 10.0 { 1.0 / (rank + 2.0).log2() } else { 0.0 };
+        for (&at, scores) in block.iter().zip(scores.chunks_exact_mut(count)) {
+            let target = held_out.items[at];
+            for &past in held_out.histories[at].iter().filter(|&&past| past != target) {
+                scores[past as usize] = f32::NEG_INFINITY;
+            }
+            let rank = TiedRank::of(scores, target as usize);
+            sums.recall_10 += rank.recall_at(10);
+            sums.recall_50 += rank.recall_at(50);
+            sums.ndcg_10 += rank.ndcg_at(10);
         }
     }
     let share = 1.0 / queries.len().max(1) as f64;
@@ -63,22 +68,6 @@ pub fn item_retrieval(quantized: &[f32], dim: usize, held_out: &HeldOut) -> Vali
     sums.recall_50 *= share;
     sums.ndcg_10 *= share;
     sums
-}
-
-/// Items before the target, counting half of those that tie with it; history items left out.
-fn middle_rank(scores: &[f32], target: u32, history: &[u32]) -> f64 {
-    let own = scores[target as usize];
-    let mut above = scores.iter().filter(|&&score| score > own).count() as f64;
-    let mut tied = scores.iter().filter(|&&score| score == own).count() as f64 - 1.0;
-    let mut seen = history.to_vec();
-    seen.sort_unstable();
-    seen.dedup();
-    for &item in seen.iter().filter(|&&item| item != target) {
-        let score = scores[item as usize];
-        above -= f64::from(score > own);
-        tied -= f64::from(score == own);
-    }
-    above + tied / 2.0
 }
 
 fn mean_vector(items: &[f32], dim: usize, history: &[u32]) -> Vec<f32> {
@@ -142,10 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn ties_count_half_and_history_does_not_count() {
-        // Items 0, 1 and 2 tie, item 3 stands apart and was clicked.
-        assert_eq!(middle_rank(&[1.0, 1.0, 1.0, 5.0], 1, &[3]), 1.0);
-        assert_eq!(middle_rank(&[1.0, 1.0, 1.0, 5.0], 1, &[]), 2.0);
-        assert_eq!(middle_rank(&[0.0, 2.0], 1, &[1]), 0.0);
+    fn collided_items_share_their_chance_and_history_does_not_count() {
+        let quantized = [1.0, 2.0].repeat(20);
+        let held_out = HeldOut { users: vec![0], items: vec![3], histories: vec![vec![7, 7, 3]] };
+        let found = item_retrieval(&quantized, 2, &held_out);
+        // The target and 18 others tie; item 7 is out.
+        assert!((found.recall_10 - 10.0 / 19.0).abs() < 1e-12);
+        assert_eq!(found.recall_50, 1.0);
     }
 }

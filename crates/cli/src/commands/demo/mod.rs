@@ -10,7 +10,6 @@ use das_core::Side;
 use das_core::streams::stream;
 use das_data::Part;
 use das_data::synthetic::{Market, MarketConfig};
-use das_model::train::Observer;
 use serde::Serialize;
 use serde_json::json;
 
@@ -89,8 +88,8 @@ fn train(
     context: Context<'_>,
 ) -> anyhow::Result<Fitted> {
     let content = [&*vectors[0].matrix, &*vectors[1].matrix];
-    let mut observer: Box<dyn Observer> = Box::new(ProgressOnly::new(context.bars));
-    let fitted = fit(prepared, content, config, None, &mut *observer, context)?;
+    let mut observer = ProgressOnly::new(context.bars);
+    let fitted = fit(prepared, content, config, None, &mut observer, context)?;
     das_core::files::create_folder(run)?;
     publish(&run.join("artifact"), prepared, &fitted, vectors, config)?;
     Ok(fitted)
