@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use das_core::Side;
+use das_eval::presets::Preset;
+use das_eval::records::Task;
+use das_model::Method;
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
 /// behaviour, learned in one stage.
@@ -32,7 +35,7 @@ pub enum Command {
         das train --data shop --out runs/first\n  \
         das train --data shop --out runs/long --set train.epochs=12 --seed 3\n  \
         das train --data shop --out runs/first --resume\n  \
-        das train --data shop --out runs/content-only --set model.alpha=0 --set model.beta=0")]
+        das train --data shop --out runs/letter --method letter")]
     Train(TrainArgs),
     /// Give IDs to new items or users from their content
     #[command(
@@ -49,6 +52,18 @@ pub enum Command {
         after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json"
     )]
     Export(ExportArgs),
+    /// Compare tokenizers: train what is missing, evaluate, and say which differences are real
+    #[command(after_help = "Examples:\n  \
+        das compare --data shop --out comparison\n  \
+        das compare --data shop --methods das,letter,peer.index.json --tasks generative \\\n      \
+        --seeds 3 --preset standard --out comparison\n  \
+        das compare --data shop --methods das --ablations --tasks generative --out ablations")]
+    Compare(CompareArgs),
+    /// Write one HTML page about a run or a comparison, which works offline and on paper
+    #[command(after_help = "Examples:\n  \
+        das report runs/first --data shop --out first.html\n  \
+        das report comparison --data shop --out comparison.html")]
+    Report(ReportArgs),
     /// Measure the speed of the engine
     #[command(after_help = "Example:\n  das bench step --dir yardstick --threads 2 --json")]
     Bench(BenchArgs),
@@ -104,13 +119,16 @@ pub struct TrainArgs {
     /// The run's folder: new, or with --resume that of an interrupted run
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
+    /// The tokenizer, over the one in the settings: das, rqvae, rqkmeans, letter or qarm
+    #[arg(long)]
+    pub method: Option<Method>,
     #[command(flatten)]
     pub settings: Settings,
     /// The seed, over the one in the settings
     #[arg(long)]
     pub seed: Option<u64>,
     /// Continue an interrupted run with the settings it was started with
-    #[arg(long, conflicts_with_all = ["config", "overrides", "seed"])]
+    #[arg(long, conflicts_with_all = ["config", "overrides", "seed", "method"])]
     pub resume: bool,
     /// Print the result as JSON
     #[arg(long)]
@@ -203,6 +221,64 @@ impl From<SideArg> for Side {
             SideArg::Item => Side::Item,
         }
     }
+}
+
+/// Arguments of `das compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The data-set folder
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// Methods (das, rqvae, rqkmeans, letter, qarm), ablations, ID files, runs, or NAME=FILE
+    #[arg(
+        long,
+        value_name = "METHOD|FILE",
+        value_delimiter = ',',
+        default_value = "das,rqvae,rqkmeans,letter,qarm"
+    )]
+    pub methods: Vec<String>,
+    /// Add every ablation of DAS
+    #[arg(long)]
+    pub ablations: bool,
+    /// What is measured: intrinsic, generative, ctr, cold
+    #[arg(
+        long,
+        value_name = "TASK",
+        value_delimiter = ',',
+        default_value = "intrinsic,generative"
+    )]
+    pub tasks: Vec<Task>,
+    /// Seeds of each run: 0, 1, … N - 1
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// The budget of recommenders: quick, standard or full
+    #[arg(long, default_value_t = Preset::Standard)]
+    pub preset: Preset,
+    /// The comparison's folder; the same call again goes on where it was interrupted
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print the records as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run, an artifact folder, or the folder of a comparison
+    #[arg(value_name = "RUN|DIR")]
+    pub target: PathBuf,
+    /// The HTML file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The data set, for titles of items
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `das bench`.

@@ -7,7 +7,10 @@ use das_content::TfidfSvdConfig;
 use das_core::Side;
 use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
-use das_model::{ModelConfig, TrainConfig};
+use das_model::{
+    LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig, RqkmeansConfig, RqvaeConfig,
+    TrainConfig,
+};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -17,6 +20,8 @@ use crate::usage::UsageError;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
+    /// The tokenizer that is trained; each reads its own section.
+    pub method: Method,
     /// The one seed that all randomness comes from.
     pub seed: u64,
     /// Worker threads, 0 for one a core. Results do not depend on it.
@@ -27,10 +32,18 @@ pub struct RunConfig {
     pub content: TfidfSvdConfig,
     /// What becomes of entities that share all codes.
     pub collision: CollisionConfig,
-    /// The optimizer and the schedule.
+    /// DAS: the optimizer and the schedule. All methods: checkpoints and reports.
     pub train: TrainConfig,
-    /// Tokenizers, ID-based model and loss weights.
+    /// DAS: tokenizers, ID-based model and loss weights.
     pub model: ModelConfig,
+    /// Content-only RQ-VAE.
+    pub rqvae: RqvaeConfig,
+    /// Residual k-means.
+    pub rqkmeans: RqkmeansConfig,
+    /// LETTER.
+    pub letter: LetterConfig,
+    /// QARM.
+    pub qarm: QarmConfig,
 }
 
 /// How the data set is split and read.
@@ -39,6 +52,9 @@ pub struct RunConfig {
 pub struct DataConfig {
     /// Which rows are training, validation and test.
     pub split: SplitKind,
+    /// Share of the items that is held out of training altogether, to be asked for as new ones;
+    /// 0 holds none out.
+    pub cold_items: f64,
     /// Co-click partners come from within ± this many positions; 0 allows any.
     pub partner_window: usize,
     /// Training items whose texts make up a user's text.
@@ -49,17 +65,25 @@ pub struct DataConfig {
     pub user_text: String,
     /// Template of an item inside a user's history; empty takes the title.
     pub history_text: String,
+    /// Frozen collaborative vectors of items for method `letter`, an .npy file with one row an
+    /// item in the order of items.parquet; empty trains them.
+    pub item_cf: String,
+    /// The same of users.
+    pub user_cf: String,
 }
 
 impl Default for DataConfig {
     fn default() -> DataConfig {
         DataConfig {
             split: SplitKind::LeaveLastOut,
+            cold_items: 0.0,
             partner_window: 2,
             user_history: 8,
             item_text: String::new(),
             user_text: String::new(),
             history_text: String::new(),
+            item_cf: String::new(),
+            user_cf: String::new(),
         }
     }
 }
@@ -76,18 +100,34 @@ impl RunConfig {
         for assignment in overrides {
             set(&mut table, assignment)?;
         }
-        let config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
+        let collision_given =
+            table.get("collision").and_then(|section| section.get("policy")).is_some();
+        let mut config: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
             let origin = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
             UsageError(format!("{origin}{}", error.to_string().trim()))
         })?;
+        if !collision_given {
+            config.collision.policy = config.method.default_collision();
+        }
         config.check()?;
         Ok(config)
+    }
+
+    /// The sections of the baselines.
+    pub fn methods(&self) -> MethodConfigs {
+        MethodConfigs {
+            rqvae: self.rqvae.clone(),
+            rqkmeans: self.rqkmeans.clone(),
+            letter: self.letter.clone(),
+            qarm: self.qarm.clone(),
+        }
     }
 
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> anyhow::Result<()> {
         self.model.check().map_err(usage)?;
         self.train.check().map_err(usage)?;
+        self.methods().check().map_err(usage)?;
         self.content.validate().map_err(content_usage)?;
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
@@ -103,13 +143,17 @@ impl RunConfig {
     /// The suffix is one more digit, and digits have letters.
     fn check_digits(&self) -> anyhow::Result<()> {
         let suffix = usize::from(self.collision.policy == CollisionPolicy::Suffix);
+        let baselines = self.methods();
         for side in Side::BOTH {
-            let levels = self.model.tokenizer(side).codebook_sizes.len();
+            let (key, levels) = match baselines.codebook_sizes(self.method) {
+                Some(sizes) => (self.method.to_string(), sizes.len()),
+                None => (format!("model.{side}"), self.model.tokenizer(side).codebook_sizes.len()),
+            };
             if levels + suffix > MAX_DIGITS {
                 let most = MAX_DIGITS - suffix;
                 return Err(UsageError(format!(
-                    "config key `model.{side}.codebook_sizes`: expected at most {most} levels \
-                     under collision policy `{}`, found {levels}",
+                    "config key `{key}.codebook_sizes`: expected at most {most} levels under \
+                     collision policy `{}`, found {levels}",
                     self.collision.policy
                 ))
                 .into());

@@ -9,6 +9,7 @@ mod config;
 mod interrupt;
 mod observe;
 mod pipeline;
+mod report;
 mod run_folder;
 mod table;
 mod usage;

@@ -51,7 +51,8 @@ impl RunFolder {
         for folder in [self.content(), self.events(), self.checkpoints()] {
             remove(&folder, |path| fs::remove_dir_all(path))?;
         }
-        for file in [self.metrics(), self.data(), self.config(), self.root.join(LOCK)] {
+        let lock = self.root.join(LOCK);
+        for file in [self.metrics(), self.gradients(), self.data(), self.config(), lock] {
             remove(&file, |path| fs::remove_file(path))?;
         }
         // It stays where something else is in it.
@@ -72,6 +73,11 @@ impl RunFolder {
     /// One JSON object a step.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// One JSON object a gradient report and group of parameters.
+    pub fn gradients(&self) -> PathBuf {
+        self.root.join("gradients.jsonl")
     }
 
     /// The folder that TensorBoard is pointed at.

@@ -5,6 +5,7 @@
 //! yields a [`sid::SidTable`]; everything downstream reads the [`artifact`] it was published in.
 
 pub mod artifact;
+pub mod checkpoints;
 pub mod clicks;
 mod error;
 pub mod files;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use das_core::clicks::NO_PARTNER;
-use das_core::{ClickEpoch, Clicks, RowMatrix};
+use das_core::{ClickEpoch, Clicks, RowMatrix, Side};
 use das_nn::{InfoNce, PairMask};
 
 use crate::config::ModelConfig;
@@ -32,7 +32,7 @@ pub struct Batch {
 pub struct SideBatch {
     /// Encoded entities.
     pub rows: usize,
-    /// Their content vectors, `[rows, content_dim]`.
+    /// Their content vectors, `[rows, content_dim]`; empty where the side has no tokenizer.
     pub content: Vec<f32>,
     /// For each click the encoded row of its own entity.
     pub anchors: Vec<u32>,
@@ -81,6 +81,7 @@ impl Partners {
 pub struct BatchBuilder<'a> {
     clicks: &'a dyn Clicks,
     content: [&'a dyn RowMatrix; 2],
+    encoded: [bool; 2],
     partners: [bool; 2],
     mask: bool,
     log_q: [Vec<f32>; 2],
@@ -100,6 +101,7 @@ impl<'a> BatchBuilder<'a> {
         BatchBuilder {
             clicks,
             content,
+            encoded: Side::BOTH.map(|side| config.sides.contain(side)),
             partners: [
                 config.enabled(Term::CoU),
                 config.enabled(Term::CoI) || config.enabled(Term::CfItems),
@@ -112,6 +114,11 @@ impl<'a> BatchBuilder<'a> {
         }
     }
 
+    /// Leaves content out of the batches, for steps that encode nothing.
+    pub(crate) fn without_content(self) -> BatchBuilder<'a> {
+        BatchBuilder { encoded: [false; 2], ..self }
+    }
+
     /// The batch of `range` of an epoch's clicks.
     pub fn build(&mut self, epoch: &ClickEpoch, range: Range<usize>) -> Batch {
         let (users, items) = (&epoch.users[range.clone()], &epoch.items[range.clone()]);
@@ -120,7 +127,10 @@ impl<'a> BatchBuilder<'a> {
         let weights = &epoch.weights[range];
         let weights = weights.iter().any(|&w| w != 1.0).then(|| weights.to_vec());
 
-        let [user_content, item_content] = self.content;
+        let [user_content, item_content] = [0, 1].map(|side| {
+            let content = self.content[side];
+            self.encoded[side].then_some(content)
+        });
         let mut user = side_batch(users, co_users, user_content, &mut self.user_rows);
         let mut item = side_batch(items, co_items, item_content, &mut self.item_rows);
         for (side, log_q) in [(&mut user, &self.log_q[0]), (&mut item, &self.log_q[1])] {
@@ -188,7 +198,7 @@ impl<'a> BatchBuilder<'a> {
 fn side_batch(
     anchors: &[u32],
     partners: Option<&[u32]>,
-    content: &dyn RowMatrix,
+    content: Option<&dyn RowMatrix>,
     numbers: &mut RowNumbers,
 ) -> SideBatch {
     let mut distinct = Vec::with_capacity(anchors.len() * 2);
@@ -205,8 +215,7 @@ fn side_batch(
         known: None,
     });
     numbers.clear(&distinct);
-    let mut values = vec![0.0; distinct.len() * content.dim()];
-    content.gather(&distinct, &mut values);
+    let values = content.map_or_else(Vec::new, |content| gather(content, &distinct));
     SideBatch {
         rows: distinct.len(),
         content: values,
@@ -216,6 +225,13 @@ fn side_batch(
         repeats: None,
         partners,
     }
+}
+
+/// Rows of a matrix, `[rows.len(), dim]`.
+pub(crate) fn gather(matrix: &dyn RowMatrix, rows: &[u32]) -> Vec<f32> {
+    let mut values = vec![0.0; rows.len() * matrix.dim()];
+    matrix.gather(rows, &mut values);
+    values
 }
 
 fn log_shares(counts: &[u32]) -> Vec<f32> {

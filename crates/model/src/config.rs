@@ -24,8 +24,17 @@ pub struct ModelConfig {
     pub alpha: f32,
     /// Factor β of L_align (paper: 0.5). 0 switches the part off.
     pub beta: f32,
+    /// Which sides get a tokenizer. Terms of the other side's fall away.
+    pub sides: Sides,
     /// Whether the ID-based model (ICDM) takes part. Without it q_u and q_i align on clicks.
     pub icdm: bool,
+    /// Whether ID embeddings are split into unbiased and biased parts. Without it there is one
+    /// embedding an entity, trained on clicks with no popularity terms and no logQ correction, and
+    /// the alignments are against that one.
+    pub debias: bool,
+    /// Whether the ID-based model is trained first, alone and for `train.epochs`, and then frozen
+    /// while the tokenizers align with it: DAS in two stages instead of one.
+    pub frozen_cf: bool,
     /// Temperature τ of every contrastive term.
     pub temperature: f32,
     /// Both directions averaged, or only row → column.
@@ -58,6 +67,30 @@ pub struct TokenizerConfig {
     pub codebook_sizes: Vec<u32>,
 }
 
+/// Which sides get a tokenizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sides {
+    /// Users and items.
+    #[default]
+    Both,
+    /// Users only.
+    User,
+    /// Items only.
+    Item,
+}
+
+impl Sides {
+    /// Whether `side` is among them.
+    pub fn contain(self, side: Side) -> bool {
+        match self {
+            Sides::Both => true,
+            Sides::User => side == Side::User,
+            Sides::Item => side == Side::Item,
+        }
+    }
+}
+
 /// Directions of a contrastive term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,7 +118,10 @@ impl Default for ModelConfig {
             code_dim: 16,
             alpha: 1.0,
             beta: 0.5,
+            sides: Sides::Both,
             icdm: true,
+            debias: true,
+            frozen_cf: false,
             temperature: 0.1,
             direction: Direction::Both,
             mask_positives: true,
@@ -117,7 +153,10 @@ impl ModelConfig {
 
     /// The factor with which `term` enters the total loss; 0 where it is switched off.
     pub fn weight(&self, term: Term) -> f32 {
-        if term.needs_icdm() && !self.icdm {
+        let missing =
+            Side::BOTH.into_iter().any(|side| term.trains(side) && !self.sides.contain(side));
+        let off = missing || (term.needs_icdm() && !self.icdm) || (term.debiases() && !self.debias);
+        if off {
             return 0.0;
         }
         let own = match term {
@@ -159,11 +198,25 @@ impl ModelConfig {
         for &term in Term::ALL {
             non_negative(&format!("model.terms.{term}"), self.terms.get(term))?;
         }
-        for term in [Term::RqU, Term::RqI] {
-            if !self.enabled(term) {
+        for (side, term) in [(Side::User, Term::RqU), (Side::Item, Term::RqI)] {
+            if self.sides.contain(side) && !self.enabled(term) {
                 let key = format!("model.terms.{term}");
                 return Err(Error::config(key, "more than 0: only this term moves codebooks", 0));
             }
+        }
+        self.check_ablations()
+    }
+
+    /// Switches that leave nothing to train, or nothing to switch, are mistakes.
+    fn check_ablations(&self) -> Result<()> {
+        let trains_cf = Term::ALL.iter().any(|&term| term.part() == Part::Cf && self.enabled(term));
+        if self.frozen_cf && !trains_cf {
+            let expected = "false where model.icdm, model.alpha or the weights leave no term of \
+                            L_cf to train it with";
+            return Err(Error::config("model.frozen_cf", expected, true));
+        }
+        if !self.debias && !self.icdm {
+            return Err(Error::config("model.debias", "true where model.icdm is false", false));
         }
         Ok(())
     }
@@ -171,21 +224,8 @@ impl ModelConfig {
 
 impl TokenizerConfig {
     fn check(&self, side: Side) -> Result<()> {
-        for (at, &width) in self.hidden.iter().enumerate() {
-            positive_width(&format!("model.{side}.hidden[{at}]"), width)?;
-        }
-        let levels = self.codebook_sizes.len();
-        if !(1..=MAX_LEVELS).contains(&levels) {
-            let key = format!("model.{side}.codebook_sizes");
-            return Err(Error::config(key, format!("1 to {MAX_LEVELS} levels"), levels));
-        }
-        for (level, &size) in self.codebook_sizes.iter().enumerate() {
-            if !(2..=MAX_CODEBOOK_SIZE).contains(&size) {
-                let key = format!("model.{side}.codebook_sizes[{level}]");
-                return Err(Error::config(key, format!("2 to {MAX_CODEBOOK_SIZE}"), size));
-            }
-        }
-        Ok(())
+        hidden_widths(&format!("model.{side}.hidden"), &self.hidden)?;
+        codebook_sizes(&format!("model.{side}.codebook_sizes"), &self.codebook_sizes)
     }
 }
 
@@ -226,6 +266,9 @@ pub struct TrainConfig {
     pub early_stopping: u32,
     /// Steps between checkpoints inside an epoch; one is written after each epoch anyway.
     pub checkpoint_steps: u64,
+    /// Steps between gradient reports, each of which costs about a step for every loss term; 0
+    /// makes none. Training is the same with and without.
+    pub gradient_report_steps: u64,
 }
 
 /// What AdamW does with table rows that got no gradient in a step.
@@ -257,6 +300,7 @@ impl Default for TrainConfig {
             codebook_sample: 200_000,
             early_stopping: 0,
             checkpoint_steps: 200,
+            gradient_report_steps: 0,
         }
     }
 }
@@ -293,21 +337,43 @@ impl TrainConfig {
     }
 }
 
-fn positive_width(key: &str, value: usize) -> Result<()> {
+/// Refuses widths of hidden layers that cannot work.
+pub(crate) fn hidden_widths(key: &str, widths: &[usize]) -> Result<()> {
+    widths
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, &width)| positive_width(&format!("{key}[{at}]"), width))
+}
+
+/// Refuses codebooks that cannot work.
+pub(crate) fn codebook_sizes(key: &str, sizes: &[u32]) -> Result<()> {
+    if !(1..=MAX_LEVELS).contains(&sizes.len()) {
+        return Err(Error::config(key, format!("1 to {MAX_LEVELS} levels"), sizes.len()));
+    }
+    for (level, &size) in sizes.iter().enumerate() {
+        if !(2..=MAX_CODEBOOK_SIZE).contains(&size) {
+            let key = format!("{key}[{level}]");
+            return Err(Error::config(key, format!("2 to {MAX_CODEBOOK_SIZE}"), size));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn positive_width(key: &str, value: usize) -> Result<()> {
     if (1..=MAX_WIDTH).contains(&value) {
         return Ok(());
     }
     Err(Error::config(key, format!("1 to {MAX_WIDTH}"), value))
 }
 
-fn positive(key: &str, value: f32) -> Result<()> {
+pub(crate) fn positive(key: &str, value: f32) -> Result<()> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
     Err(Error::config(key, "a finite number above 0", value))
 }
 
-fn non_negative(key: &str, value: f32) -> Result<()> {
+pub(crate) fn non_negative(key: &str, value: f32) -> Result<()> {
     if value.is_finite() && value >= 0.0 {
         return Ok(());
     }

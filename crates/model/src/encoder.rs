@@ -1,13 +1,11 @@
 //! Content → codes with trained weights: inference without a tape.
 
-use std::collections::HashMap;
-
 use das_core::Side;
 use das_nn::Params;
 use das_nn::kernels::{self, Activation};
-use das_nn::safetensors_io::{NamedTensor, TensorData};
+use das_nn::safetensors_io::NamedTensor;
 
-use crate::uism::codebook_name;
+use crate::codebooks::{Codebooks, TensorMap, float, float_map};
 use crate::{Error, Result};
 
 /// The encoder, codebooks and decoder of one side, ready to run on plain slices.
@@ -15,24 +13,15 @@ use crate::{Error, Result};
 pub struct SideEncoder {
     encoder: Vec<Layer>,
     decoder: Vec<Layer>,
-    codebooks: Vec<Codebook>,
+    codebooks: Codebooks,
 }
 
-/// Shape and values by name.
-type TensorMap = HashMap<String, (Vec<usize>, Vec<f32>)>;
-
+/// A linear layer.
 #[derive(Clone, Debug, PartialEq)]
-struct Layer {
+pub(crate) struct Layer {
     weight: Vec<f32>,
     bias: Vec<f32>,
     fan_in: usize,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Codebook {
-    /// `[size, dim]`.
-    codes: Vec<f32>,
-    size: usize,
 }
 
 /// Codes and vectors of a run of rows.
@@ -64,33 +53,14 @@ impl SideEncoder {
 
     /// Builds the encoder of `side` from loaded tensors; shapes are checked against each other.
     pub fn from_tensors(tensors: &[NamedTensor], side: Side) -> Result<SideEncoder> {
-        let float = |tensor: &NamedTensor| match &tensor.data {
-            TensorData::F32(values) => {
-                Some((tensor.name.clone(), (tensor.shape.clone(), values.clone())))
-            }
-            _ => None,
-        };
-        SideEncoder::from_map(tensors.iter().filter_map(float).collect(), side)
+        SideEncoder::from_map(float_map(tensors), side)
     }
 
     fn from_map(mut tensors: TensorMap, side: Side) -> Result<SideEncoder> {
         let encoder = take_layers(&mut tensors, &format!("{side}.encoder"))?;
         let decoder = take_layers(&mut tensors, &format!("{side}.decoder"))?;
         let dim = encoder.last().map_or(0, Layer::fan_out);
-        let mut codebooks = Vec::new();
-        while let Some((shape, codes)) = tensors.remove(&codebook_name(side, codebooks.len())) {
-            if shape.len() != 2 || shape[1] != dim || shape[0] == 0 {
-                let name = codebook_name(side, codebooks.len());
-                return Err(Error::Invalid(format!(
-                    "tensor `{name}`: expected shape [codes, {dim}], found {shape:?}"
-                )));
-            }
-            codebooks.push(Codebook { codes, size: shape[0] });
-        }
-        if codebooks.is_empty() {
-            let name = codebook_name(side, 0);
-            return Err(Error::Invalid(format!("tensor `{name}` is missing")));
-        }
+        let codebooks = Codebooks::take(&mut tensors, side, dim)?;
         Ok(SideEncoder { encoder, decoder, codebooks })
     }
 
@@ -106,12 +76,17 @@ impl SideEncoder {
 
     /// Codes of each level.
     pub fn codebook_sizes(&self) -> Vec<u32> {
-        self.codebooks.iter().map(|book| book.size as u32).collect()
+        self.codebooks.sizes()
+    }
+
+    /// Number of levels, at least 1.
+    pub fn num_levels(&self) -> usize {
+        self.codebooks.num_levels()
     }
 
     /// The codes of `level`, `[size, d]`.
     pub fn codebook(&self, level: usize) -> &[f32] {
-        &self.codebooks[level].codes
+        self.codebooks.level(level)
     }
 
     /// Encoder outputs z `[n, d]` of `content` `[n, content_dim]`.
@@ -126,75 +101,50 @@ impl SideEncoder {
 
     /// Codes, quantized vectors and last residuals of `content` `[n, content_dim]`.
     pub fn encode(&self, content: &[f32]) -> EncodedRows {
-        self.quantize(self.latents(content))
-    }
-
-    fn quantize(&self, latents: Vec<f32>) -> EncodedRows {
-        let (dim, levels) = (self.code_dim(), self.codebooks.len());
-        let rows = latents.len() / dim;
-        let mut codes = vec![0; rows * levels];
-        let mut residuals = latents.clone();
-        let mut last_residuals = Vec::new();
-        for (level, book) in self.codebooks.iter().enumerate() {
-            if level + 1 == levels {
-                last_residuals.clone_from(&residuals);
-            }
-            let chosen = kernels::assign(&residuals, &book.codes, dim).codes;
-            for (row, &code) in chosen.iter().enumerate() {
-                codes[row * levels + level] = code;
-                let code = &book.codes[code as usize * dim..][..dim];
-                for (r, e) in residuals[row * dim..][..dim].iter_mut().zip(code) {
-                    *r -= e;
-                }
-            }
-        }
-        let quantized = self.sum_of_codes(&codes);
-        EncodedRows { codes, quantized, last_residuals }
+        self.codebooks.quantize(self.latents(content))
     }
 
     /// q of given codes: the sum of the chosen vectors, `[n, d]`.
     pub fn sum_of_codes(&self, codes: &[u32]) -> Vec<f32> {
-        let (dim, levels) = (self.code_dim(), self.codebooks.len());
-        let mut quantized = vec![0.0; codes.len() / levels * dim];
-        for (row, sum) in codes.chunks_exact(levels).zip(quantized.chunks_exact_mut(dim)) {
-            for (&code, book) in row.iter().zip(&self.codebooks) {
-                let code = &book.codes[code as usize * dim..][..dim];
-                sum.iter_mut().zip(code).for_each(|(s, e)| *s += e);
-            }
-        }
-        quantized
+        self.codebooks.sum_of_codes(codes)
     }
 
     /// The tensors under the names that training uses.
     pub fn to_tensors(&self, side: Side) -> Vec<NamedTensor> {
-        let mut tensors = Vec::new();
-        for (part, layers) in [("encoder", &self.encoder), ("decoder", &self.decoder)] {
-            for (at, layer) in layers.iter().enumerate() {
-                let shape = vec![layer.fan_out(), layer.fan_in];
-                let name = |what| format!("{side}.{part}.{at}.{what}");
-                tensors.push(float(name("weight"), shape, &layer.weight));
-                tensors.push(float(name("bias"), vec![1, layer.fan_out()], &layer.bias));
-            }
-        }
-        for (level, book) in self.codebooks.iter().enumerate() {
-            let shape = vec![book.size, self.code_dim()];
-            tensors.push(float(codebook_name(side, level), shape, &book.codes));
-        }
+        let mut tensors = layer_tensors(&self.encoder, &format!("{side}.encoder"));
+        tensors.extend(layer_tensors(&self.decoder, &format!("{side}.decoder")));
+        tensors.extend(self.codebooks.to_tensors(side));
         tensors
     }
 }
 
 impl Layer {
-    fn fan_out(&self) -> usize {
+    /// Width of what it is given.
+    pub(crate) fn fan_in(&self) -> usize {
+        self.fan_in
+    }
+
+    /// Width of what it yields.
+    pub(crate) fn fan_out(&self) -> usize {
         self.bias.len()
     }
 }
 
-fn float(name: String, shape: Vec<usize>, values: &[f32]) -> NamedTensor {
-    NamedTensor { name, shape, data: TensorData::F32(values.to_vec()) }
+/// The tensors of layers that are called `PREFIX.0`, `PREFIX.1`, ….
+pub(crate) fn layer_tensors(layers: &[Layer], prefix: &str) -> Vec<NamedTensor> {
+    let of_layer = |(at, layer): (usize, &Layer)| {
+        let shape = vec![layer.fan_out(), layer.fan_in];
+        let name = |what| format!("{prefix}.{at}.{what}");
+        [
+            float(name("weight"), shape, &layer.weight),
+            float(name("bias"), vec![1, layer.fan_out()], &layer.bias),
+        ]
+    };
+    layers.iter().enumerate().flat_map(of_layer).collect()
 }
 
-fn forward(layers: &[Layer], input: &[f32]) -> Vec<f32> {
+/// Runs `input` `[n, fan_in]` through layers with ReLU between them; at least one layer.
+pub(crate) fn forward(layers: &[Layer], input: &[f32]) -> Vec<f32> {
     let mut x = Vec::new();
     for (at, layer) in layers.iter().enumerate() {
         let last = at + 1 == layers.len();
@@ -208,7 +158,8 @@ fn forward(layers: &[Layer], input: &[f32]) -> Vec<f32> {
     x
 }
 
-fn take_layers(tensors: &mut TensorMap, prefix: &str) -> Result<Vec<Layer>> {
+/// Takes the layers `PREFIX.0`, `PREFIX.1`, … out of loaded tensors; at least one.
+pub(crate) fn take_layers(tensors: &mut TensorMap, prefix: &str) -> Result<Vec<Layer>> {
     let mut layers: Vec<Layer> = Vec::new();
     loop {
         let name = |what| format!("{prefix}.{}.{what}", layers.len());

@@ -15,7 +15,7 @@ use crate::Result;
 use crate::batch::{Batch, SideBatch};
 use crate::config::ModelConfig;
 use crate::layers::{Mlp, normal};
-use crate::step::StepTerms;
+use crate::step::DasTerms;
 use crate::terms::Term;
 
 /// Half-octave buckets of log2(1 + count) reach past 2³⁰ counts.
@@ -79,7 +79,13 @@ pub fn table_names(side: Side) -> [&'static str; 2] {
 #[derive(Clone, Debug)]
 struct IdSide {
     unbiased: ParamId,
-    biased: ParamId,
+    biased: Option<BiasedPart>,
+}
+
+/// What `debias = false` does without.
+#[derive(Clone, Debug)]
+struct BiasedPart {
+    table: ParamId,
     tower: Mlp,
     bucket_tables: [ParamId; 2],
     popularity_head: Mlp,
@@ -109,8 +115,8 @@ impl Icdm {
     ) -> Result<Icdm> {
         let [user, item] = features;
         Ok(Icdm {
-            user: IdSide::new(params, Side::User, user, config.code_dim, rng)?,
-            item: IdSide::new(params, Side::Item, item, config.code_dim, rng)?,
+            user: IdSide::new(params, Side::User, user, config, rng)?,
+            item: IdSide::new(params, Side::Item, item, config, rng)?,
         })
     }
 
@@ -119,9 +125,9 @@ impl Icdm {
         &self,
         tape: &mut Tape<'_>,
         batch: &Batch,
-        config: &ModelConfig,
-        terms: &mut StepTerms,
+        terms: &mut DasTerms<'_>,
     ) -> Unbiased {
+        let config = terms.config;
         let user = self.user.embed(tape, &batch.user);
         let item = self.item.embed(tape, &batch.item);
         let unbiased = Unbiased {
@@ -133,9 +139,10 @@ impl Icdm {
             row_weights: batch.weights.as_deref(),
             ..config.info_nce()
         };
-        if config.enabled(Term::CfBiased) {
-            let c_u = self.user.collaborative(tape, &user);
-            let c_i = self.item.collaborative(tape, &item);
+        if config.enabled(Term::CfBiased)
+            && let Some(c_u) = self.user.collaborative(tape, &user)
+            && let Some(c_i) = self.item.collaborative(tape, &item)
+        {
             let corrected = InfoNce {
                 log_q: config.log_q.then_some(&batch.item.log_q),
                 log_q_rows: config.log_q.then_some(&batch.user.log_q),
@@ -153,27 +160,29 @@ impl Icdm {
             let loss = tape.info_nce(unbiased.property, other, &partners.contrast(config));
             terms.add(Term::CfItems, loss);
         }
-        let debias = [
-            (&self.user, &user, &batch.user, Term::OrthU, Term::PullU),
-            (&self.item, &item, &batch.item, Term::OrthI, Term::PullI),
-        ];
-        for (side, ids, of_batch, orthogonal, pull) in debias {
-            if config.enabled(orthogonal) {
-                let loss = tape.squared_cosine(ids.unbiased, ids.biased);
-                terms.add(orthogonal, loss);
-            }
-            if config.enabled(pull) {
-                terms.add(pull, side.popularity_pull(tape, ids.biased, &of_batch.ids));
-            }
-        }
+        self.user.debias(tape, &user, &batch.user, [Term::OrthU, Term::PullU], terms);
+        self.item.debias(tape, &item, &batch.item, [Term::OrthI, Term::PullI], terms);
         unbiased
+    }
+
+    /// What the alignments need, through which no gradient flows.
+    pub(crate) fn frozen(&self, tape: &mut Tape<'_>, batch: &Batch) -> Unbiased {
+        let mut teacher = |side: &IdSide, batch: &SideBatch| {
+            let ids = tape.gather(side.unbiased, &batch.ids);
+            let ids = tape.detach(ids);
+            tape.normalize(ids)
+        };
+        Unbiased {
+            interest: teacher(&self.user, &batch.user),
+            property: teacher(&self.item, &batch.item),
+        }
     }
 }
 
 /// The embeddings of a batch's clicks on one side.
 struct IdVars {
     unbiased: Var,
-    biased: Var,
+    biased: Option<Var>,
 }
 
 impl IdSide {
@@ -181,16 +190,19 @@ impl IdSide {
         params: &mut Params,
         side: Side,
         features: PopularityFeatures,
-        dim: usize,
+        config: &ModelConfig,
         rng: &mut impl Rng,
     ) -> Result<IdSide> {
-        let rows = features.first.len();
+        let (rows, dim) = (features.first.len(), config.code_dim);
         let mut table = |params: &mut Params, name: &str, rows: usize| {
             let values = normal(rows * dim, TABLE_DEVIATION, rng);
             params.add(name, ParamKind::Table, rows, dim, &values)
         };
         let [unbiased, biased] = table_names(side);
         let unbiased = table(params, unbiased, rows)?;
+        if !config.debias {
+            return Ok(IdSide { unbiased, biased: None });
+        }
         let biased = table(params, biased, rows)?;
         let bucket_tables = [
             table(params, &format!("{side}.popularity_features.0"), BUCKETS)?,
@@ -199,23 +211,44 @@ impl IdSide {
         let tower = Mlp::new(params, &format!("{side}.tower"), &[2 * dim, 2 * dim, dim], rng)?;
         let head = format!("{side}.popularity_head");
         let popularity_head = Mlp::new(params, &head, &[2 * dim, dim], rng)?;
-        Ok(IdSide { unbiased, biased, tower, bucket_tables, popularity_head, features })
+        let part = BiasedPart { table: biased, tower, bucket_tables, popularity_head, features };
+        Ok(IdSide { unbiased, biased: Some(part) })
     }
 
     fn embed(&self, tape: &mut Tape<'_>, batch: &SideBatch) -> IdVars {
         IdVars {
             unbiased: tape.gather(self.unbiased, &batch.ids),
-            biased: tape.gather(self.biased, &batch.ids),
+            biased: self.biased.as_ref().map(|part| tape.gather(part.table, &batch.ids)),
         }
     }
 
-    /// The tower over both parts, L2-normalised.
-    fn collaborative(&self, tape: &mut Tape<'_>, ids: &IdVars) -> Var {
-        let both = tape.concat(&[ids.unbiased, ids.biased]);
-        let tower = self.tower.forward(tape, both);
-        tape.normalize(tower)
+    /// The tower over both parts, L2-normalised; none without a biased part.
+    fn collaborative(&self, tape: &mut Tape<'_>, ids: &IdVars) -> Option<Var> {
+        let both = tape.concat(&[ids.unbiased, ids.biased?]);
+        let tower = self.biased.as_ref()?.tower.forward(tape, both);
+        Some(tape.normalize(tower))
     }
 
+    /// Adds the terms that keep the parts apart and pull the biased one to popularity.
+    fn debias(
+        &self,
+        tape: &mut Tape<'_>,
+        ids: &IdVars,
+        batch: &SideBatch,
+        [orthogonal, pull]: [Term; 2],
+        terms: &mut DasTerms<'_>,
+    ) {
+        let (Some(part), Some(biased)) = (&self.biased, ids.biased) else { return };
+        if terms.config.enabled(orthogonal) {
+            terms.add(orthogonal, tape.squared_cosine(ids.unbiased, biased));
+        }
+        if terms.config.enabled(pull) {
+            terms.add(pull, part.popularity_pull(tape, biased, &batch.ids));
+        }
+    }
+}
+
+impl BiasedPart {
     /// Mean over rows of ‖biased − popularity vector‖².
     fn popularity_pull(&self, tape: &mut Tape<'_>, biased: Var, ids: &[u32]) -> Var {
         let buckets = |of: &[u32]| ids.iter().map(|&id| of[id as usize]).collect::<Vec<_>>();

@@ -7,9 +7,8 @@
 use das_nn::{InfoNce, Tape, Var};
 
 use crate::batch::{Batch, SideBatch};
-use crate::config::ModelConfig;
 use crate::icdm::Unbiased;
-use crate::step::StepTerms;
+use crate::step::DasTerms;
 use crate::terms::Term;
 
 /// The L2-normalised quantized vectors of one side: one row per encoded entity.
@@ -20,18 +19,19 @@ struct Quantized<'a> {
     batch: &'a SideBatch,
 }
 
-/// Adds the terms of L_align. `quantized` is `[users, items]`, one row per encoded entity.
+/// Adds the terms of L_align. `quantized` is `[users, items]`, one row per encoded entity, for the
+/// sides that have a tokenizer.
 pub(crate) fn align(
     tape: &mut Tape<'_>,
     batch: &Batch,
-    quantized: [Var; 2],
+    quantized: [Option<Var>; 2],
     unbiased: Option<&Unbiased>,
-    config: &ModelConfig,
-    terms: &mut StepTerms,
+    terms: &mut DasTerms<'_>,
 ) {
+    let config = terms.config;
     let [user, item] = quantized;
-    let user = Quantized::new(tape, user, &batch.user);
-    let item = Quantized::new(tape, item, &batch.item);
+    let user = user.map(|user| Quantized::new(tape, user, &batch.user));
+    let item = item.map(|item| Quantized::new(tape, item, &batch.item));
     let base = InfoNce { row_weights: batch.weights.as_deref(), ..config.info_nce() };
     let [user_repeats, item_repeats] =
         [&batch.user, &batch.item].map(|side| InfoNce { mask: side.repeats.as_ref(), ..base });
@@ -39,25 +39,26 @@ pub(crate) fn align(
     let click_transposed = InfoNce { mask: batch.positives_transposed.as_ref(), ..base };
     if let Some(unbiased) = unbiased {
         let pairs = [
-            (Term::QuPro, user.clicks, unbiased.property, click),
-            (Term::QiInt, item.clicks, unbiased.interest, click_transposed),
-            (Term::QuInt, user.clicks, unbiased.interest, user_repeats),
-            (Term::QiPro, item.clicks, unbiased.property, item_repeats),
+            (Term::QuPro, &user, unbiased.property, click),
+            (Term::QiInt, &item, unbiased.interest, click_transposed),
+            (Term::QuInt, &user, unbiased.interest, user_repeats),
+            (Term::QiPro, &item, unbiased.property, item_repeats),
         ];
-        for (term, q, teacher, options) in pairs {
-            if config.enabled(term) {
-                terms.add(term, tape.info_nce(q, teacher, &options));
+        for (term, side, teacher, options) in pairs {
+            if let (true, Some(side)) = (config.enabled(term), side) {
+                terms.add(term, tape.info_nce(side.clicks, teacher, &options));
             }
         }
     }
     for (term, side) in [(Term::CoU, &user), (Term::CoI, &item)] {
+        let Some(side) = side else { continue };
         if let (true, Some(partners)) = (config.enabled(term), &side.batch.partners) {
             let other = tape.select_rows(side.encoded, &partners.positions);
             let options = partners.contrast(config);
             terms.add(term, tape.info_nce(side.clicks, other, &options));
         }
     }
-    if config.enabled(Term::QuQi) {
+    if let (true, Some(user), Some(item)) = (config.enabled(Term::QuQi), &user, &item) {
         terms.add(Term::QuQi, tape.info_nce(user.clicks, item.clicks, &click));
     }
 }

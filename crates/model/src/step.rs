@@ -5,40 +5,47 @@ use das_nn::{Device, InfoNce, ParamId, Params, Tape, Var};
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::config::{Direction, ModelConfig};
+use crate::config::{Direction, ModelConfig, TokenizerConfig};
 use crate::icdm::{Icdm, PopularityFeatures};
 use crate::mdam;
 use crate::terms::Term;
-use crate::uism::Uism;
+use crate::train::StepTerms;
+use crate::uism::{Uism, UismConfig};
 
 /// The DAS model: parameters of both tokenizers and, where it takes part, of the ICDM.
 #[derive(Debug)]
 pub struct Das {
     config: ModelConfig,
     params: Params,
-    user: Uism,
-    item: Uism,
+    tokenizers: [Option<Uism>; 2],
     icdm: Option<Icdm>,
 }
 
-/// The loss terms of a step, in the order in which they were added.
-#[derive(Debug, Default)]
-pub struct StepTerms {
-    vars: Vec<(Term, Var)>,
-}
-
-impl StepTerms {
-    pub(crate) fn add(&mut self, term: Term, value: Var) {
-        self.vars.push((term, value));
-    }
-
-    /// The value of every term of the step, unweighted.
-    pub fn values(&self, tape: &Tape<'_>) -> Vec<(Term, f32)> {
-        self.vars.iter().map(|&(term, var)| (term, tape.scalar(var))).collect()
-    }
+/// What part of the objective a step takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// All of it: one stage.
+    #[default]
+    Joint,
+    /// L_cf alone: the first of two stages.
+    Collaborative,
+    /// The rest, with the ID-based model as it stands: the second of two stages.
+    Frozen,
 }
 
 impl ModelConfig {
+    fn uism(&self, side: Side) -> UismConfig {
+        let TokenizerConfig { hidden, codebook_sizes } = self.tokenizer(side).clone();
+        UismConfig {
+            hidden,
+            codebook_sizes,
+            code_dim: self.code_dim,
+            commitment_weight: self.commitment_weight,
+            reduction: self.reduction,
+            straight_to_codes: self.align_codes,
+        }
+    }
+
     /// What all contrastive terms share.
     pub(crate) fn info_nce<'a>(&self) -> InfoNce<'a> {
         InfoNce {
@@ -67,17 +74,22 @@ impl Das {
     ) -> Result<Das> {
         config.check()?;
         let mut params = Params::new(device);
-        let rng = |part| das_core::streams::stream(seed, part, 0);
-        let [user_dim, item_dim] = content_dims;
-        let (mut users, mut items) = (rng("user tokenizer"), rng("item tokenizer"));
-        let user = Uism::new(&mut params, Side::User, user_dim, config, &mut users)?;
-        let item = Uism::new(&mut params, Side::Item, item_dim, config, &mut items)?;
+        let rng = |part: &str| das_core::streams::stream(seed, part, 0);
+        let mut tokenizers = [None, None];
+        for ((side, dim), tokenizer) in
+            Side::BOTH.into_iter().zip(content_dims).zip(&mut tokenizers)
+        {
+            if config.sides.contain(side) {
+                let mut rng = rng(&format!("{side} tokenizer"));
+                *tokenizer = Some(Uism::new(&mut params, side, dim, config.uism(side), &mut rng)?);
+            }
+        }
         let icdm = if config.uses_icdm() {
             Some(Icdm::new(&mut params, popularity, config, &mut rng("icdm"))?)
         } else {
             None
         };
-        Ok(Das { config: config.clone(), params, user, item, icdm })
+        Ok(Das { config: config.clone(), params, tokenizers, icdm })
     }
 
     /// The settings it was built with.
@@ -95,41 +107,71 @@ impl Das {
         &mut self.params
     }
 
-    /// The codebooks of `side`, coarse level first.
+    /// The codebooks of `side`, coarse level first; none where it has no tokenizer.
     pub fn codebooks(&self, side: Side) -> &[ParamId] {
-        match side {
-            Side::User => self.user.codebooks(),
-            Side::Item => self.item.codebooks(),
-        }
+        self.tokenizers[side as usize].as_ref().map_or(&[], Uism::codebooks)
     }
 
-    /// Records the forward pass of `batch` and returns the total loss and its terms. With
-    /// `quantize` off, vectors pass the tokenizers unquantized (the first epochs).
-    pub fn forward(&self, tape: &mut Tape<'_>, batch: &Batch, quantize: bool) -> (Var, StepTerms) {
-        let mut terms = StepTerms::default();
+    /// Records the forward pass of `batch` and returns its terms. With `quantize` off, vectors
+    /// pass the tokenizers unquantized (the first epochs).
+    pub fn forward(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        phase: Phase,
+        quantize: bool,
+    ) -> StepTerms {
+        let mut terms = DasTerms { config: &self.config, terms: StepTerms::default() };
+        let quantized = match phase {
+            Phase::Collaborative => [None, None],
+            Phase::Joint | Phase::Frozen => self.tokenize(tape, batch, quantize, &mut terms),
+        };
+        let unbiased = self.icdm.as_ref().map(|icdm| match phase {
+            Phase::Frozen => icdm.frozen(tape, batch),
+            Phase::Joint | Phase::Collaborative => icdm.forward(tape, batch, &mut terms),
+        });
+        if self.config.beta > 0.0 {
+            mdam::align(tape, batch, quantized, unbiased.as_ref(), &mut terms);
+        }
+        terms.terms
+    }
+
+    /// Adds the terms of L_sem and returns the quantized vectors of each side with a tokenizer.
+    fn tokenize(
+        &self,
+        tape: &mut Tape<'_>,
+        batch: &Batch,
+        quantize: bool,
+        terms: &mut DasTerms<'_>,
+    ) -> [Option<Var>; 2] {
         let sides = [
-            (&self.user, &batch.user, Term::RecU, Term::RqU),
-            (&self.item, &batch.item, Term::RecI, Term::RqI),
+            (&self.tokenizers[0], &batch.user, Term::RecU, Term::RqU),
+            (&self.tokenizers[1], &batch.item, Term::RecI, Term::RqI),
         ];
-        let quantized = sides.map(|(uism, side, reconstruction, quantization)| {
+        sides.map(|(uism, side, reconstruction, quantization)| {
+            let uism = uism.as_ref()?;
             let x = tape.input_slice(side.rows, side.content_dim(), &side.content);
-            let output = uism.forward(tape, x, &self.config, quantize);
-            if self.config.enabled(reconstruction) {
-                let loss = uism.reconstruction(tape, x, output.quantized, &self.config);
+            let output = uism.forward(tape, x, quantize);
+            if terms.config.enabled(reconstruction) {
+                let loss = uism.reconstruction(tape, x, output.quantized);
                 terms.add(reconstruction, loss);
             }
             if let Some(loss) = output.quantization {
                 terms.add(quantization, loss);
             }
-            output.quantized
-        });
-        let unbiased =
-            self.icdm.as_ref().map(|icdm| icdm.forward(tape, batch, &self.config, &mut terms));
-        if self.config.beta > 0.0 {
-            mdam::align(tape, batch, quantized, unbiased.as_ref(), &self.config, &mut terms);
-        }
-        let weighted: Vec<(Var, f32)> =
-            terms.vars.iter().map(|&(term, var)| (var, self.config.weight(term))).collect();
-        (tape.weighted_sum(&weighted), terms)
+            Some(output.quantized)
+        })
+    }
+}
+
+/// Collects the terms of a step with their weights.
+pub(crate) struct DasTerms<'a> {
+    pub(crate) config: &'a ModelConfig,
+    terms: StepTerms,
+}
+
+impl DasTerms<'_> {
+    pub(crate) fn add(&mut self, term: Term, value: Var) {
+        self.terms.add(term.name(), self.config.weight(term), value);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use das_core::Side;
 use serde::{Deserialize, Serialize};
 
 /// The three parts of L = L_sem + α·L_cf + β·L_align (paper).
@@ -68,6 +69,22 @@ terms! {
 }
 
 impl Term {
+    /// Whether the term trains the tokenizer of `side`; it falls away where that has none.
+    pub fn trains(self, side: Side) -> bool {
+        match self {
+            Term::RecU | Term::RqU | Term::QuPro | Term::QuInt | Term::CoU => side == Side::User,
+            Term::RecI | Term::RqI | Term::QiInt | Term::QiPro | Term::CoI => side == Side::Item,
+            Term::QuQi => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the term belongs to the decomposition into unbiased and biased parts; such terms
+    /// are off with `debias = false`.
+    pub fn debiases(self) -> bool {
+        matches!(self, Term::CfBiased | Term::PullU | Term::PullI | Term::OrthU | Term::OrthI)
+    }
+
     fn parse(name: &str) -> Result<Term, String> {
         Term::ALL.iter().copied().find(|term| term.name() == name).ok_or_else(|| {
             let known: Vec<_> = Term::ALL.iter().map(|term| term.name()).collect();

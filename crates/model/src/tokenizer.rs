@@ -2,10 +2,13 @@
 
 use das_core::progress::{Cancel, Progress};
 use das_core::{RowMatrix, Side};
-use das_nn::safetensors_io::{self, NamedTensor};
+use das_nn::safetensors_io::{self, Contents, NamedTensor};
 
 use crate::encoder::{EncodedRows, SideEncoder};
 use crate::{Error, Result};
+
+/// The key of the method's name in the metadata of `model.safetensors`.
+pub(crate) const METHOD: &str = "method";
 
 /// Rows encoded at a time: large enough for the matrix kernels, small enough for the caches.
 const CHUNK_ROWS: usize = 4096;
@@ -15,6 +18,11 @@ pub trait Tokenizer: Send + Sync {
     /// The method that trained it, e.g. `das`.
     fn method(&self) -> &str;
 
+    /// The sides that it encodes.
+    fn sides(&self) -> Vec<Side> {
+        Side::BOTH.into_iter().filter(|&side| self.content_dim(side).is_some()).collect()
+    }
+
     /// Width of the content vectors of `side`; none where the method has no such side.
     fn content_dim(&self, side: Side) -> Option<usize>;
 
@@ -22,6 +30,7 @@ pub trait Tokenizer: Send + Sync {
     fn codebook_sizes(&self, side: Side) -> Vec<u32>;
 
     /// The vectors of the last level's codes, `[size, d]`: what collisions are resolved among.
+    /// Empty where the method has no such side.
     fn last_codebook(&self, side: Side) -> &[f32];
 
     /// Codes and vectors of `content` `[n, content_dim]`.
@@ -96,43 +105,59 @@ fn check_dim(tokenizer: &dyn Tokenizer, side: Side, found: usize) -> Result<()> 
         Some(dim) => Err(Error::Invalid(format!(
             "{side} content: expected vectors of width {dim}, as in training, found {found}"
         ))),
-        None => {
-            Err(Error::Invalid(format!("method `{}` has no {side} tokenizer", tokenizer.method())))
-        }
+        None => Err(no_side(tokenizer.method(), side)),
     }
 }
 
-/// A tokenizer made of an encoder, codebooks and a decoder for each side.
+pub(crate) fn no_side(method: &str, side: Side) -> Error {
+    Error::Invalid(format!("method `{method}` has no {side} tokenizer"))
+}
+
+/// A tokenizer made of an encoder, codebooks and a decoder for each of its sides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NeuralTokenizer {
     method: String,
-    user: SideEncoder,
-    item: SideEncoder,
+    /// `[user, item]`.
+    sides: [Option<SideEncoder>; 2],
 }
 
 impl NeuralTokenizer {
-    /// Joins both sides under the name of the method that trained them.
-    pub fn new(method: &str, user: SideEncoder, item: SideEncoder) -> NeuralTokenizer {
-        NeuralTokenizer { method: method.to_string(), user, item }
+    /// Joins the sides, `[user, item]`, under the name of the method that trained them.
+    ///
+    /// # Errors
+    /// If there is no side.
+    pub fn new(method: &str, sides: [Option<SideEncoder>; 2]) -> Result<NeuralTokenizer> {
+        if sides.iter().all(Option::is_none) {
+            return Err(Error::Invalid(format!("method `{method}` has no tokenizer")));
+        }
+        Ok(NeuralTokenizer { method: method.to_string(), sides })
     }
 
     /// Reads what [`Tokenizer::to_bytes`] wrote; shapes and values are checked.
     pub fn from_bytes(bytes: &[u8]) -> Result<NeuralTokenizer> {
-        let file = safetensors_io::from_bytes(bytes)?;
-        let method = file.metadata.get("method").cloned().unwrap_or_default();
-        Ok(NeuralTokenizer {
-            method,
-            user: SideEncoder::from_tensors(&file.tensors, Side::User)?,
-            item: SideEncoder::from_tensors(&file.tensors, Side::Item)?,
-        })
+        NeuralTokenizer::from_file(&safetensors_io::from_bytes(bytes)?)
     }
 
-    /// The encoder of `side`.
-    pub fn side(&self, side: Side) -> &SideEncoder {
-        match side {
-            Side::User => &self.user,
-            Side::Item => &self.item,
+    pub(crate) fn from_file(file: &Contents) -> Result<NeuralTokenizer> {
+        let method = file.metadata.get(METHOD).cloned().unwrap_or_default();
+        let mut sides = [None, None];
+        for (side, encoder) in Side::BOTH.into_iter().zip(&mut sides) {
+            let prefix = format!("{side}.");
+            if file.tensors.iter().any(|tensor| tensor.name.starts_with(&prefix)) {
+                *encoder = Some(SideEncoder::from_tensors(&file.tensors, side)?);
+            }
         }
+        NeuralTokenizer::new(&method, sides)
+    }
+
+    /// The encoder of `side`, where the method has one.
+    pub fn side(&self, side: Side) -> Option<&SideEncoder> {
+        self.sides[side as usize].as_ref()
+    }
+
+    /// Takes the tokenizer apart, `[user, item]`.
+    pub fn into_sides(self) -> [Option<SideEncoder>; 2] {
+        self.sides
     }
 }
 
@@ -142,20 +167,19 @@ impl Tokenizer for NeuralTokenizer {
     }
 
     fn content_dim(&self, side: Side) -> Option<usize> {
-        Some(self.side(side).content_dim())
+        self.side(side).map(SideEncoder::content_dim)
     }
 
     fn codebook_sizes(&self, side: Side) -> Vec<u32> {
-        self.side(side).codebook_sizes()
+        self.side(side).map_or_else(Vec::new, SideEncoder::codebook_sizes)
     }
 
     fn last_codebook(&self, side: Side) -> &[f32] {
-        let encoder = self.side(side);
-        encoder.codebook(encoder.codebook_sizes().len() - 1)
+        self.side(side).map_or(&[], |encoder| encoder.codebook(encoder.num_levels() - 1))
     }
 
     fn encode_rows(&self, side: Side, content: &[f32]) -> Result<EncodedRows> {
-        let encoder = self.side(side);
+        let encoder = self.side(side).ok_or_else(|| no_side(&self.method, side))?;
         if !content.len().is_multiple_of(encoder.content_dim()) {
             let dim = encoder.content_dim();
             let found = content.len();
@@ -165,15 +189,16 @@ impl Tokenizer for NeuralTokenizer {
     }
 
     fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64> {
-        let decoded = self.side(side).decode(&rows.quantized);
+        let decoded = self.side(side)?.decode(&rows.quantized);
         let square = |(x, y): (&f32, &f32)| f64::from(x - y).powi(2);
         Some(content.iter().zip(&decoded).map(square).sum())
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
+        let of_side = |side| self.side(side).map(|encoder: &SideEncoder| encoder.to_tensors(side));
         let tensors: Vec<NamedTensor> =
-            Side::BOTH.iter().flat_map(|&side| self.side(side).to_tensors(side)).collect();
-        let metadata = [("method".to_string(), self.method.clone())].into();
+            Side::BOTH.into_iter().filter_map(of_side).flatten().collect();
+        let metadata = [(METHOD.to_string(), self.method.clone())].into();
         Ok(safetensors_io::to_bytes(&tensors, &metadata)?)
     }
 }

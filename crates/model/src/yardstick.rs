@@ -15,7 +15,7 @@ use crate::batch::{Batch, Partners, SideBatch};
 use crate::config::{Direction, ModelConfig, Reduction, TokenizerConfig};
 use crate::icdm::PopularityFeatures;
 use crate::terms::Term;
-use crate::{Das, Error, Result};
+use crate::{Das, Error, Phase, Result};
 
 const LEARNING_RATE: f32 = 1e-3;
 const TEMPERATURE: f32 = 0.07;
@@ -61,10 +61,11 @@ impl Yardstick {
     }
 
     /// One whole training step; returns the total loss and its terms.
-    pub fn step(&mut self) -> (f32, Vec<(Term, f32)>) {
+    pub fn step(&mut self) -> (f32, Vec<(&'static str, f32)>) {
         let batch = &self.batches[self.steps % self.batches.len()];
         let mut tape = Tape::new(self.das.params());
-        let (loss, terms) = self.das.forward(&mut tape, batch, true);
+        let terms = self.das.forward(&mut tape, batch, Phase::Joint, true);
+        let loss = terms.total(&mut tape);
         let result = (tape.scalar(loss), terms.values(&tape));
         let gradients = tape.backward(loss);
         let rate = LEARNING_RATE;

@@ -88,63 +88,78 @@ impl Gradients {
 
 /// Gradients while the reverse pass adds to them. Rows of tables are merged once, at the end.
 pub(crate) struct GradientSum {
-    dense: Vec<Option<Tensor>>,
-    rows: Vec<Vec<(Vec<u32>, Tensor)>>,
+    /// Of the whole parameter.
+    whole: Vec<Option<Tensor>>,
+    /// Of some rows of tables.
+    rows: Vec<Vec<(RowGroups, Tensor)>>,
 }
 
 impl GradientSum {
     pub(crate) fn new(params: usize) -> Self {
         let rows = (0..params).map(|_| Vec::new()).collect();
-        Self { dense: (0..params).map(|_| None).collect(), rows }
+        Self { whole: (0..params).map(|_| None).collect(), rows }
     }
 
     /// Adds to the gradient of a whole parameter.
     pub(crate) fn add(&mut self, params: &Params, id: ParamId, grad: Tensor) {
-        match params.kind(id) {
-            ParamKind::Table => self.rows[id.0].push(((0..grad.rows() as u32).collect(), grad)),
-            ParamKind::Dense => match &mut self.dense[id.0] {
-                Some(sum) => params.device().backend().add(&grad, sum),
-                slot => *slot = Some(grad),
-            },
+        match &mut self.whole[id.0] {
+            Some(sum) => params.device().backend().add(&grad, sum),
+            slot => *slot = Some(grad),
         }
     }
 
-    /// Adds to the gradient of some rows of a parameter, which may repeat.
-    pub(crate) fn add_rows(&mut self, params: &Params, id: ParamId, rows: Vec<u32>, grad: Tensor) {
+    /// Adds to the gradient of some rows of a parameter: to each target row the rows of `grad`
+    /// that are its members.
+    pub(crate) fn add_rows(
+        &mut self,
+        params: &Params,
+        id: ParamId,
+        groups: RowGroups,
+        grad: Tensor,
+    ) {
         match params.kind(id) {
-            ParamKind::Table => self.rows[id.0].push((rows, grad)),
+            ParamKind::Table => self.rows[id.0].push((groups, grad)),
             ParamKind::Dense => {
                 let (height, cols) = params.get(id).shape();
                 let device = params.device();
                 let sum =
-                    self.dense[id.0].get_or_insert_with(|| Tensor::zeros(device, height, cols));
-                device.backend().add_rows(&grad, &RowGroups::new(&rows), sum);
+                    self.whole[id.0].get_or_insert_with(|| Tensor::zeros(device, height, cols));
+                device.backend().add_rows(&grad, &groups, sum);
             }
         }
     }
 
     pub(crate) fn finish(self, params: &Params) -> Gradients {
-        let merged = self.rows.into_iter().map(|pieces| merge(params.device(), pieces));
-        let grads = self
-            .dense
-            .into_iter()
-            .zip(merged)
-            .map(|(dense, rows)| dense.map(ParamGradient::Dense).or(rows))
-            .collect();
+        let device = params.device();
+        let sums = params.ids().zip(self.whole.into_iter().zip(self.rows));
+        let grads = sums.map(|(id, (whole, pieces))| match (whole, params.kind(id)) {
+            (None, _) => merge(device, pieces),
+            (Some(whole), ParamKind::Dense) => Some(ParamGradient::Dense(whole)),
+            (Some(whole), ParamKind::Table) => Some(merge_into(whole, pieces)),
+        });
+        let grads = grads.collect();
         let shapes = params.ids().map(|id| params.get(id).shape()).collect();
-        Gradients { device: params.device().clone(), shapes, grads }
+        Gradients { device: device.clone(), shapes, grads }
     }
 }
 
 /// Adds pieces of a table's gradient: by row, then in the order of the pieces, then in the order
 /// of occurrence within a piece.
-fn merge(device: &Device, pieces: Vec<(Vec<u32>, Tensor)>) -> Option<ParamGradient> {
+fn merge(device: &Device, pieces: Vec<(RowGroups, Tensor)>) -> Option<ParamGradient> {
     let cols = pieces.first()?.1.cols();
-    let groups: Vec<RowGroups> = pieces.iter().map(|(rows, _)| RowGroups::new(rows)).collect();
-    let rows = union(groups.iter().map(RowGroups::targets));
+    let rows = union(pieces.iter().map(|(groups, _)| groups.targets()));
     let mut values = Tensor::zeros(device, rows.len(), cols);
-    for (groups, (_, piece)) in groups.into_iter().zip(&pieces) {
-        device.backend().add_rows(piece, &groups.within(&rows), &mut values);
+    for (groups, piece) in pieces {
+        device.backend().add_rows(&piece, &groups.within(&rows), &mut values);
     }
     Some(ParamGradient::Rows { rows, values })
+}
+
+/// The same for a table that was also used whole: every row has a gradient.
+fn merge_into(mut whole: Tensor, pieces: Vec<(RowGroups, Tensor)>) -> ParamGradient {
+    let device = whole.device().clone();
+    for (groups, piece) in pieces {
+        device.backend().add_rows(&piece, &groups, &mut whole);
+    }
+    ParamGradient::Rows { rows: (0..whole.rows() as u32).collect(), values: whole }
 }

@@ -4,7 +4,13 @@
 //! * [`Device`] is chosen at run time and owns every buffer; [`Tensor`] is a row-major `f32`
 //!   matrix on a device.
 //! * [`Params`] holds the named parameters of a model; [`Tape`] records one step over them and
-//!   [`Tape::backward`] returns [`Gradients`], which [`AdamW`] applies.
+//!   [`Tape::backward`] returns [`Gradients`], which [`AdamW`] applies. [`Tape::inference`] runs
+//!   the same operations and records nothing.
+//! * The operations are methods of [`Tape`]: layers (`linear` with its activation, `layer_norm`,
+//!   `cross`, `attention`, `dropout`, `residual_quantize`), rows and columns (`gather`,
+//!   `gather_bag`, `select_rows`, `columns`, `concat`), arithmetic (`add`, `multiply`,
+//!   `normalize`, `scores`) and losses (`info_nce`, `softmax_ce`, `bce_with_logits`, `mse`,
+//!   `squared_cosine`, `weighted_sum`).
 //! * [`kernels`] offers the parallel slice kernels (products, nearest codes, k-means) to code
 //!   that needs no tape.
 //! * [`safetensors_io`] reads and writes tensors.
@@ -57,7 +63,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use kernels::Activation;
-pub use ops::{Direction, InfoNce, QuantizeOptions, Quantized};
+pub use ops::{Attention, Direction, InfoNce, QuantizeOptions, Quantized, SoftmaxCe};
 pub use optim::{AdamW, AdamWConfig, Schedule, TableUpdate};
 pub use pair_mask::PairMask;
 pub use params::{ParamId, ParamKind, Params};

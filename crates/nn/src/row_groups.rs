@@ -30,6 +30,14 @@ impl RowGroups {
         Self { targets, offsets, members }
     }
 
+    /// Groups bags of `bag` successive rows by the rows that they name; members are the bags. A
+    /// bag that names a row twice counts twice.
+    pub(crate) fn of_bags(rows: &[u32], bag: usize) -> Self {
+        let mut groups = Self::new(rows);
+        groups.members.iter_mut().for_each(|member| *member /= bag as u32);
+        groups
+    }
+
     /// Distinct target rows, ascending.
     pub(crate) fn targets(&self) -> &[u32] {
         &self.targets
@@ -80,6 +88,15 @@ mod tests {
         assert_eq!(groups.members(1), [0, 2, 5]);
         assert_eq!(groups.members(2), [3]);
         assert_eq!(groups.within(&[1, 2, 7, 8, 9]).targets(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn bags_are_members_of_all_their_rows() {
+        let groups = RowGroups::of_bags(&[7, 2, 2, 2, 9, 7], 2);
+        assert_eq!(groups.targets(), [2, 7, 9]);
+        assert_eq!(groups.members(0), [0, 1, 1]);
+        assert_eq!(groups.members(1), [0, 2]);
+        assert_eq!(groups.members(2), [2]);
     }
 
     #[test]

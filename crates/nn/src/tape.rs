@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::gradients::{GradientSum, Gradients};
 use crate::params::{ParamId, Params};
+use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
 
 /// A value on one [`Tape`].
@@ -14,6 +15,7 @@ pub struct Var(usize);
 pub struct Tape<'p> {
     params: &'p Params,
     nodes: Vec<Node<'p>>,
+    recording: bool,
 }
 
 struct Node<'p> {
@@ -63,7 +65,13 @@ pub(crate) trait Op {
 impl<'p> Tape<'p> {
     /// An empty tape over `params`.
     pub fn new(params: &'p Params) -> Self {
-        Self { params, nodes: Vec::new() }
+        Self { params, nodes: Vec::new(), recording: true }
+    }
+
+    /// An empty tape that computes values and records no operations, for applying a trained
+    /// model: no gradient is worked out, nothing is kept for one, and dropout passes values on.
+    pub fn inference(params: &'p Params) -> Self {
+        Self { recording: false, ..Self::new(params) }
     }
 
     /// A constant.
@@ -115,10 +123,11 @@ impl<'p> Tape<'p> {
     /// loss depends on.
     ///
     /// # Panics
-    /// If `loss` is not the result of a loss operation.
+    /// If `loss` is not the result of a loss operation, or the tape is one for inference.
     pub fn backward(self, loss: Var) -> Gradients {
         assert!(self.is_loss(loss), "backward starts from a loss");
-        let Self { params, nodes } = self;
+        assert!(self.recording, "an inference tape has nothing to run backward");
+        let Self { params, nodes, .. } = self;
         let mut slots: Vec<Option<Gradient>> = nodes.iter().map(|_| None).collect();
         slots[loss.0] = Some(Gradient::Loss(1.0));
         let sum = GradientSum::new(params.len());
@@ -143,6 +152,11 @@ impl<'p> Tape<'p> {
         self.params
     }
 
+    /// Whether operations are recorded for a backward pass.
+    pub(crate) fn recording(&self) -> bool {
+        self.recording
+    }
+
     /// Whether a gradient has to flow into this value.
     pub(crate) fn tracked(&self, x: Var) -> bool {
         self.nodes[x.0].tracked
@@ -163,6 +177,7 @@ impl<'p> Tape<'p> {
     }
 
     fn push_node(&mut self, value: Value<'p>, op: Option<Box<dyn Op>>, loss: bool) -> Var {
+        let op = op.filter(|_| self.recording);
         self.nodes.push(Node { value, tracked: op.is_some(), loss, op });
         Var(self.nodes.len() - 1)
     }
@@ -225,6 +240,31 @@ impl<'p> Backward<'p> {
         }
     }
 
+    /// Adds to the gradient of a matrix what other gradients are made of as well.
+    pub(crate) fn add_shared(&mut self, x: Var, grad: &Tensor) {
+        if !self.tracked(x) {
+            return;
+        }
+        match &mut self.slots[x.0] {
+            Some(Gradient::Matrix(sum)) => self.params.device().backend().add(grad, sum),
+            slot => *slot = Some(Gradient::Matrix(grad.clone())),
+        }
+    }
+
+    /// Adds to the gradient of the columns of a matrix that start at `at`.
+    pub(crate) fn add_columns(&mut self, x: Var, at: usize, grad: &Tensor) {
+        if !self.tracked(x) {
+            return;
+        }
+        let (rows, cols) = self.value(x).shape();
+        let device = self.device();
+        let zeros = || Gradient::Matrix(Tensor::zeros(device, rows, cols));
+        match self.slots[x.0].get_or_insert_with(zeros) {
+            Gradient::Matrix(sum) => device.backend().add_columns(grad, sum, at),
+            Gradient::Loss(_) => unreachable!("a matrix has a matrix gradient"),
+        }
+    }
+
     /// Adds to the gradient of a loss.
     pub(crate) fn add_loss(&mut self, x: Var, factor: f32) {
         match &mut self.slots[x.0] {
@@ -238,9 +278,10 @@ impl<'p> Backward<'p> {
         self.sum.add(self.params, id, grad);
     }
 
-    /// Adds to the gradient of some rows of a parameter, which may repeat.
-    pub(crate) fn add_param_rows(&mut self, id: ParamId, rows: Vec<u32>, grad: Tensor) {
-        self.sum.add_rows(self.params, id, rows, grad);
+    /// Adds to the gradient of some rows of a parameter: to each target row the rows of `grad`
+    /// that are its members.
+    pub(crate) fn add_param_rows(&mut self, id: ParamId, groups: RowGroups, grad: Tensor) {
+        self.sum.add_rows(self.params, id, groups, grad);
     }
 }
 

@@ -9,7 +9,7 @@ use das_core::sid::{CollisionPolicy, LastLevel, SidLayout, SidTable, collision};
 use das_core::{EntityIds, RowMatrix, Side};
 use das_data::tables::{Entities, read_entities};
 use das_data::texts;
-use das_model::{EncodedRows, NeuralTokenizer, Tokenizer, encode_all};
+use das_model::{EncodedRows, Tokenizer, encode_all, load_tokenizer};
 
 use super::{print, print_json, use_threads};
 use crate::args::EncodeArgs;
@@ -35,11 +35,11 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     artifact.verify()?;
     let mut entities = read_entities(path, side)?;
     let content = content(&artifact, &mut entities, side, path, context)?;
-    let tokenizer = NeuralTokenizer::from_bytes(&artifact.bytes(MODEL_FILE)?)?;
-    let encoded = encode_all(&tokenizer, side, &*content, &bars, &cancel)
+    let tokenizer = load_tokenizer(&artifact.bytes(MODEL_FILE)?)?;
+    let encoded = encode_all(&*tokenizer, side, &*content, &bars, &cancel)
         .with_context(|| path.display().to_string())?;
     let known = artifact.sids(side)?;
-    let table = identify(&tokenizer, side, &known, entities.table.ids(), &encoded.rows)?;
+    let table = identify(&*tokenizer, side, &known, entities.table.ids(), &encoded.rows)?;
     write_parquet(&args.out, side, entities.table.ids(), &table)?;
     if args.json {
         return print_json(&serde_json::json!({
@@ -96,7 +96,7 @@ fn content(
 /// IDs under the artifact's collision policy. An entity that the run knows keeps its ID as long
 /// as its content still has the same codes; all others are told apart from every known ID.
 fn identify(
-    tokenizer: &NeuralTokenizer,
+    tokenizer: &dyn Tokenizer,
     side: Side,
     known: &SidFile,
     ids: &EntityIds,
@@ -135,14 +135,15 @@ fn identify(
 }
 
 fn extend(
-    tokenizer: &NeuralTokenizer,
+    tokenizer: &dyn Tokenizer,
     side: Side,
     known: &SidTable,
     rows: &EncodedRows,
     new: &[usize],
 ) -> anyhow::Result<SidTable> {
     let sizes = tokenizer.codebook_sizes(side);
-    let (levels, dim) = (sizes.len(), tokenizer.side(side).code_dim());
+    let levels = sizes.len();
+    let dim = rows.last_residuals.len() / (rows.codes.len() / levels).max(1);
     let pick = |values: &[f32]| -> Vec<f32> {
         new.iter().flat_map(|&row| values[row * dim..][..dim].iter().copied()).collect()
     };

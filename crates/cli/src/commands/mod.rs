@@ -1,12 +1,14 @@
 //! One file a command.
 
 mod bench;
+mod compare;
 mod demo;
 mod embed;
 mod encode;
 mod export;
 pub mod import;
 mod inspect;
+mod report;
 mod train;
 
 use crate::args::Command;
@@ -21,6 +23,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

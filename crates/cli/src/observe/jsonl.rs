@@ -1,10 +1,12 @@
-//! `metrics.jsonl`: one JSON object a step and one an epoch.
+//! `metrics.jsonl`, one JSON object a step and one an epoch, and `gradients.jsonl`, one a gradient
+//! report and group of parameters.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use das_model::train::{EpochRecord, StepRecord};
+use das_model::train::{EpochRecord, GradientRecord, StepRecord};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The open log of a run.
@@ -45,11 +47,8 @@ impl MetricsFile {
 
     /// Appends a step: its loss, every term under its name, gradient norm and learning rate.
     pub fn step(&mut self, record: &StepRecord) -> io::Result<()> {
-        let terms: Map<String, Value> = record
-            .terms
-            .iter()
-            .map(|&(term, value)| (term.name().to_string(), json!(value)))
-            .collect();
+        let terms: Map<String, Value> =
+            record.terms.iter().map(|&(term, value)| (term.to_string(), json!(value))).collect();
         self.line(&json!({
             "kind": "step",
             "step": record.step,
@@ -68,13 +67,18 @@ impl MetricsFile {
         self.line(&value)
     }
 
+    /// Appends a gradient report.
+    pub fn gradients(&mut self, record: &GradientRecord) -> io::Result<()> {
+        self.line(record)
+    }
+
     /// Makes durable what was appended.
     pub fn sync(&mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_data()
     }
 
-    fn line(&mut self, value: &Value) -> io::Result<()> {
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.file, value)?;
         self.file.write_all(b"\n")
     }
@@ -97,7 +101,7 @@ mod tests {
             step,
             epoch: 0,
             loss: 1.5,
-            terms: vec![(das_model::Term::RecU, 0.5)],
+            terms: vec![("rec_u", 0.5)],
             gradient_norm: 2.0,
             learning_rate: 1e-3,
         }

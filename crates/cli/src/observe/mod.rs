@@ -5,7 +5,7 @@ mod jsonl;
 mod tensorboard;
 
 pub use bar::Bars;
-use das_model::train::{EpochRecord, Observer, StepRecord};
+use das_model::train::{EpochRecord, GradientRecord, Observer, StepRecord};
 pub use jsonl::MetricsFile;
 pub use tensorboard::EventFile;
 
@@ -49,17 +49,23 @@ impl Observer for ProgressOnly<'_> {
     }
 }
 
-/// Passes records to the bar and both logs.
+/// Passes records to the bar and the logs.
 pub struct TrainingLog<'a> {
     shown: ProgressOnly<'a>,
     metrics: MetricsFile,
+    gradients: Option<MetricsFile>,
     events: EventFile,
 }
 
 impl<'a> TrainingLog<'a> {
-    /// Joins the three.
-    pub fn new(bars: &'a Bars, metrics: MetricsFile, events: EventFile) -> TrainingLog<'a> {
-        TrainingLog { shown: ProgressOnly::new(bars), metrics, events }
+    /// Joins them; `gradients` takes the gradient reports, where there are to be any.
+    pub fn new(
+        bars: &'a Bars,
+        metrics: MetricsFile,
+        gradients: Option<MetricsFile>,
+        events: EventFile,
+    ) -> TrainingLog<'a> {
+        TrainingLog { shown: ProgressOnly::new(bars), metrics, gradients, events }
     }
 }
 
@@ -67,6 +73,7 @@ impl Observer for TrainingLog<'_> {
     fn start(&mut self, step: u64, total: u64) -> std::io::Result<()> {
         self.shown.start(step, total)?;
         self.metrics.rewind(step)?;
+        self.gradients.as_mut().map_or(Ok(()), |file| file.rewind(step))?;
         self.events.start(step)
     }
 
@@ -82,8 +89,13 @@ impl Observer for TrainingLog<'_> {
         self.events.epoch(record)
     }
 
+    fn gradients(&mut self, record: &GradientRecord) -> std::io::Result<()> {
+        self.gradients.as_mut().map_or(Ok(()), |file| file.gradients(record))
+    }
+
     fn checkpoint(&mut self) -> std::io::Result<()> {
         self.metrics.sync()?;
+        self.gradients.as_mut().map_or(Ok(()), MetricsFile::sync)?;
         self.events.flush()
     }
 

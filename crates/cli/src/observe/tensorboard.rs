@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
         let folder = tempfile::tempdir().unwrap();
         let mut events = EventFile::create(folder.path()).unwrap();
-        let terms = vec![(das_model::Term::RecU, 0.25)];
+        let terms = vec![("rec_u", 0.25)];
         let record = StepRecord {
             step: 300,
             epoch: 0,

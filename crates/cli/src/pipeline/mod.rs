@@ -1,16 +1,20 @@
 //! From a data-set folder to a published artifact, as the commands put it together.
 
+mod comparison;
 mod content;
 mod fit;
 mod intrinsics;
 mod prepare;
 mod publish;
+mod train_run;
 
+pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
 pub use fit::{Fitted, fit};
 pub use intrinsics::{Behaviour, InspectReport, SideReport};
 pub use prepare::Prepared;
 pub use publish::publish;
+pub use train_run::{Seconds, TrainRun};
 
 use das_core::progress::Cancel;
 

@@ -21,8 +21,16 @@ pub struct Prepared {
 impl Prepared {
     /// Opens and splits the data set at `folder`.
     pub fn open(folder: &Path, config: &DataConfig) -> anyhow::Result<Prepared> {
-        let data = DataSet::open(folder)?;
-        let split = Split::new(&data, config.split)?;
+        Prepared::new(DataSet::open(folder)?, config)
+    }
+
+    /// Splits an opened data set.
+    pub fn new(data: DataSet, config: &DataConfig) -> anyhow::Result<Prepared> {
+        let split = if config.cold_items > 0.0 {
+            Split::with_cold_items(&data, config.split, config.cold_items, 0)?
+        } else {
+            Split::new(&data, config.split)?
+        };
         let window = (config.partner_window > 0).then_some(config.partner_window);
         let clicks = TrainingClicks::new(&data, &split, CoClickConfig { window })?;
         Ok(Prepared { data, split, clicks })

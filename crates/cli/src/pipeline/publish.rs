@@ -18,9 +18,6 @@ use super::intrinsics::{Behaviour, InspectReport};
 use super::{Fitted, Prepared, SideVectors};
 use crate::config::RunConfig;
 
-/// The ID embeddings of the collaborative model, for probing; encoding does not need them.
-const ICDM_FILE: &str = "icdm.safetensors";
-
 /// Resolves collisions, measures the IDs (validation clicks only) and publishes the artifact at
 /// `path`, replacing one of the same run.
 pub fn publish(
@@ -30,26 +27,28 @@ pub fn publish(
     vectors: &[SideVectors; 2],
     config: &RunConfig,
 ) -> anyhow::Result<InspectReport> {
-    let tokenizer = &fitted.trained.tokenizer;
-    let mut tables = Vec::with_capacity(2);
-    for (side, encoded) in Side::BOTH.into_iter().zip(&fitted.encoded) {
-        tables.push(resolve(tokenizer, side, encoded, &config.collision)?);
-    }
+    let tokenizer = &*fitted.trained.tokenizer;
+    let [user, item] = Side::BOTH.map(|side| {
+        let encoded = fitted.encoded[side as usize].as_ref();
+        encoded.map(|encoded| resolve(tokenizer, side, encoded, &config.collision)).transpose()
+    });
+    let tables = [user?, item?];
     let behaviour = Behaviour::of(prepared, &[Part::Validation], None)?;
-    let [user, item] = [&tables[0], &tables[1]];
-    let mut report = InspectReport::new(Some(user), Some(item), Some(&behaviour))?;
+    let [user, item] = &tables;
+    let mut report = InspectReport::new(user.as_ref(), item.as_ref(), Some(&behaviour))?;
     for (side, encoded) in Side::BOTH.into_iter().zip(&fitted.encoded) {
-        report.set_reconstruction_error(side, encoded.reconstruction_error);
+        let error = encoded.as_ref().and_then(|encoded| encoded.reconstruction_error);
+        report.set_reconstruction_error(side, error);
     }
 
     let mut writer = ArtifactWriter::create(path, Existing::Replace)?;
     writer.add_bytes(CONFIG_FILE, config.to_toml()?.as_bytes())?;
     writer.add_bytes(MODEL_FILE, &tokenizer.to_bytes()?)?;
-    if !fitted.trained.icdm.is_empty() {
-        let bytes = safetensors_io::to_bytes(&fitted.trained.icdm, &Default::default())?;
-        writer.add_bytes(ICDM_FILE, &bytes)?;
+    for (name, tensors) in &fitted.trained.extra {
+        writer.add_bytes(name, &safetensors_io::to_bytes(tensors, &Default::default())?)?;
     }
     for ((side, vectors), table) in Side::BOTH.into_iter().zip(vectors).zip(&tables) {
+        let Some(table) = table else { continue };
         let embedder = match &vectors.embedder {
             Some(folder) => Some(serde_json::to_value(add_embedder(&mut writer, side, folder)?)?),
             None => None,

@@ -9,4 +9,5 @@ mod inspect;
 mod kill_resume;
 mod leakage;
 mod objectives;
+mod report;
 mod threads;

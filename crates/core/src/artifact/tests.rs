@@ -336,3 +336,30 @@ fn added_files_are_copied_with_their_checksum() {
     let checked = artifact.checked_path("embedder/user/state.bin").unwrap();
     assert_eq!(fs::read(checked).unwrap(), b"abc");
 }
+
+#[test]
+fn an_artifact_is_amended_in_one_step_and_keeps_its_id_space() {
+    let (folder, path) = published();
+    let before = Artifact::open(&path).unwrap();
+    let amended = |content: &[u8]| {
+        let artifact = Artifact::open(&path).unwrap();
+        let manifest = artifact.manifest().clone();
+        let mut writer = ArtifactWriter::amend(&artifact, "retriever").unwrap();
+        writer.add_bytes("retriever/model.safetensors", content).unwrap();
+        writer.publish(&manifest.method, manifest.data, manifest.metrics).unwrap()
+    };
+    amended(b"first");
+    let manifest = amended(b"second");
+    assert_eq!(manifest.id_space, before.manifest().id_space);
+    assert_eq!(manifest.files.len(), before.manifest().files.len() + 1);
+    let after = Artifact::open(&path).unwrap();
+    after.verify().unwrap();
+    assert_eq!(after.bytes("retriever/model.safetensors").unwrap(), b"second");
+    assert_eq!(after.sids(Side::Item).unwrap(), before.sids(Side::Item).unwrap());
+    assert_eq!(entries(folder.path()), ["run"]);
+
+    // A damaged file is not carried over, and the artifact stays as it was.
+    fs::write(path.join(MODEL_FILE), b"wEights").unwrap();
+    check(ArtifactWriter::amend(&after, "retriever"), &["model.safetensors", "SHA-256"]);
+    assert_eq!(entries(folder.path()), ["run"]);
+}

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest};
 use super::names::{self, MANIFEST_FILE};
+use super::reader::Artifact;
 use super::staging::{Existing, Staging};
 use crate::sid::{SidTable, files::write_parquet};
 use crate::{EntityIds, Error, Result, Side, files};
@@ -38,6 +39,21 @@ impl ArtifactWriter {
     pub fn create(path: &Path, existing: Existing) -> Result<ArtifactWriter> {
         let staging = Staging::create(path, existing)?;
         Ok(ArtifactWriter { staging, sides: BTreeMap::new(), files: BTreeMap::new() })
+    }
+
+    /// Starts a copy of `artifact` that is to stand in its place, so that more can be added. What
+    /// it has below the folder `without` is left out, to be made anew; every other file is
+    /// checked on the way.
+    pub fn amend(artifact: &Artifact, without: &str) -> Result<ArtifactWriter> {
+        let mut writer = ArtifactWriter::create(artifact.folder(), Existing::Replace)?;
+        let dropped =
+            |name: &str| name.strip_prefix(without).is_some_and(|rest| rest.starts_with('/'));
+        let manifest = artifact.manifest();
+        for name in manifest.files.keys().filter(|name| !dropped(name)) {
+            writer.add_file(name, &artifact.checked_path(name)?)?;
+        }
+        writer.sides = manifest.sides.clone();
+        Ok(writer)
     }
 
     /// Adds a file of the given content. `name` is relative, with `/` between folders.

@@ -110,6 +110,6 @@ pub fn top_k(scores: &[f32], k: usize) -> Vec<u32> {
 }
 
 /// NaN as −∞ and −0 as 0, so that the total order and `==` agree.
-fn sortable(score: f32) -> f32 {
+pub(super) fn sortable(score: f32) -> f32 {
     if score.is_nan() { f32::NEG_INFINITY } else { score + 0.0 }
 }

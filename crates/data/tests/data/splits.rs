@@ -1,6 +1,7 @@
 //! Splits against a reference that follows their definition row by row.
 
-use das_data::{Part, Split, SplitKind};
+use das_core::Clicks;
+use das_data::{CoClickConfig, DataSet, Part, Split, SplitKind, TrainingClicks};
 use proptest::prelude::*;
 
 use crate::common::*;
@@ -76,6 +77,69 @@ proptest! {
         prop_assert_eq!(parts(SplitKind::LeaveLastOut), naive_leave_last_out(&rows));
         prop_assert_eq!(parts(SplitKind::GlobalTime), naive_time(&rows, false));
         prop_assert_eq!(parts(SplitKind::PerUserTime), naive_time(&rows, true));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn cold_items_are_test_and_the_rest_is_dealt_out_without_them(
+        rows in rows(),
+        seed in 0..20u64,
+    ) {
+        let data = open(&folder_of(5, &rows));
+        for kind in SplitKind::ALL {
+            // A share may take none or all of so few items, which is an error.
+            let Ok(split) = Split::with_cold_items(&data, kind, 0.4, seed) else { continue };
+            let is_cold = |row: &Row| split.is_cold(row.1 as u32);
+            let warm: Vec<Row> = rows.iter().copied().filter(|row| !is_cold(row)).collect();
+            let expected = match kind {
+                SplitKind::LeaveLastOut => naive_leave_last_out(&warm),
+                SplitKind::GlobalTime => naive_time(&warm, false),
+                SplitKind::PerUserTime => naive_time(&warm, true),
+            };
+            let mut expected = expected.into_iter();
+            for (row, &part) in rows.iter().zip(split.parts()) {
+                let dealt = if is_cold(row) { Part::Test } else { expected.next().unwrap() };
+                prop_assert_eq!(part, dealt);
+            }
+            if let Ok(clicks) = TrainingClicks::new(&data, &split, CoClickConfig::default()) {
+                for item in (0..5).filter(|&item| split.is_cold(item)) {
+                    prop_assert_eq!(clicks.item_exposures()[item as usize], 0);
+                    prop_assert!(clicks.users_of(item).is_empty());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn which_items_are_cold_depends_on_the_seed_and_their_ids_alone() {
+    let rows: Vec<Row> = (0..400).map(|at| Row(at % 9, at % 200, at, true)).collect();
+    let data = open(&folder_of(200, &rows));
+    let cold = |data: &DataSet, seed| {
+        let split = Split::with_cold_items(data, SplitKind::LeaveLastOut, 0.2, seed).unwrap();
+        (0..200).filter(|&item| split.is_cold(item)).collect::<Vec<u32>>()
+    };
+    let first = cold(&data, 1);
+    assert!((20..60).contains(&first.len()), "{}", first.len());
+    assert_ne!(first, cold(&data, 2));
+    assert_eq!(first, cold(&open(&folder_of(200, &rows[..300])), 1));
+}
+
+#[test]
+fn the_fingerprint_knows_cold_items_and_impossible_shares_are_refused() {
+    let rows: Vec<Row> = (0..40).map(|at| Row(at % 3, at % 20, at, true)).collect();
+    let data = open(&folder_of(60, &rows));
+    let plain = Split::new(&data, SplitKind::LeaveLastOut).unwrap();
+    let split = |seed| Split::with_cold_items(&data, SplitKind::LeaveLastOut, 0.1, seed).unwrap();
+    let fingerprints: Vec<String> =
+        [&plain, &split(1), &split(2)].iter().map(|split| split.fingerprint(&data)).collect();
+    assert!(fingerprints[0] != fingerprints[1] && fingerprints[1] != fingerprints[2]);
+    for share in [0.0, 1.0, f64::NAN, -0.5, 1e-9] {
+        let found = Split::with_cold_items(&data, SplitKind::LeaveLastOut, share, 1);
+        assert_says(&found.unwrap_err().to_string(), &["cold items", "share"]);
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! Without them 40–90 % of the codes are never chosen.
 
+use das_core::RowMatrix;
 use das_core::streams::stream;
-use das_core::{RowMatrix, Side};
-use das_nn::{AdamW, ParamId, kernels};
+use das_nn::{ParamId, kernels};
 use rand::Rng;
 use rand::seq::index;
 
+use super::objective::{Objective, Quantizer};
 use crate::encoder::SideEncoder;
-use crate::step::Das;
 use crate::{Result, TrainConfig};
 
 /// Rows encoded at a time while collecting encoder outputs.
@@ -24,40 +24,46 @@ pub(crate) enum Fit {
     ResetDead,
 }
 
-/// Fits the codebooks of `side` and returns how many codes had been dead on each level.
-/// A pure function of the model, the content and (`seed`, `epoch`).
-pub(crate) fn fit(
-    das: &mut Das,
-    optimizer: &mut AdamW,
-    side: Side,
-    content: &dyn RowMatrix,
+/// One level's codebook after a fit.
+pub(crate) struct LevelFit {
+    pub(crate) codebook: ParamId,
+    /// The codes that moved.
+    pub(crate) moved: Vec<usize>,
+    /// All codes, `[size, dim]`.
+    pub(crate) codes: Vec<f32>,
+}
+
+/// Works out the codebooks of one quantizer, coarse level first. A pure function of the
+/// parameters, the content and (`seed`, `epoch`).
+pub(crate) fn fit<O: Objective>(
+    objective: &O,
+    quantizer: &Quantizer<'_>,
     how: Fit,
     config: &TrainConfig,
     (seed, epoch): (u64, u64),
-) -> Result<Vec<usize>> {
+) -> Result<Vec<LevelFit>> {
+    let Quantizer { side, codebooks, content } = *quantizer;
     let purpose = format!("{side} codebooks {how:?}");
     let mut rng = stream(seed, &purpose, epoch);
-    let encoder = SideEncoder::from_params(das.params(), side)?;
+    let encoder = SideEncoder::from_params(objective.params(), side)?;
     let dim = encoder.code_dim();
     let mut residuals = latents(&encoder, content, config.codebook_sample, &mut rng);
-    let mut dead = Vec::new();
-    for (level, id) in das.codebooks(side).to_vec().into_iter().enumerate() {
+    let mut levels = Vec::with_capacity(codebooks.len());
+    for (level, &codebook) in codebooks.iter().enumerate() {
         let mut codes = encoder.codebook(level).to_vec();
-        let changed = match how {
+        let moved = match how {
             Fit::Initialise => {
                 let iterations = config.kmeans_iterations as usize;
                 let size = codes.len() / dim;
-                codes =
-                    kernels::kmeans::kmeans(&residuals, dim, size, iterations, &mut rng).centroids;
+                codes = objective.initial_codebook(&residuals, dim, size, iterations, &mut rng);
                 (0..size).collect()
             }
             Fit::ResetDead => revive(&mut codes, &residuals, dim, &mut rng),
         };
-        dead.push(changed.len());
-        replace(das, optimizer, id, &codes, &changed, dim)?;
         subtract_nearest(&mut residuals, &codes, dim);
+        levels.push(LevelFit { codebook, moved, codes });
     }
-    Ok(dead)
+    Ok(levels)
 }
 
 /// Encoder outputs of all rows, or of a random sample of at most `limit`.
@@ -110,22 +116,6 @@ fn revive(codes: &mut [f32], residuals: &[f32], dim: usize, rng: &mut impl Rng) 
         codes[code * dim..][..dim].copy_from_slice(&residuals[row * dim..][..dim]);
     }
     dead
-}
-
-/// Writes moved codes back; their AdamW moments belong to the place they left and restart at 0.
-fn replace(
-    das: &mut Das,
-    optimizer: &mut AdamW,
-    id: ParamId,
-    codes: &[f32],
-    changed: &[usize],
-    dim: usize,
-) -> Result<()> {
-    for &code in changed {
-        das.params_mut().set_row(id, code, &codes[code * dim..][..dim]);
-        optimizer.reset_row(id, code);
-    }
-    Ok(())
 }
 
 fn subtract_nearest(residuals: &mut [f32], codes: &[f32], dim: usize) {

@@ -1,13 +1,16 @@
-//! One-stage training: every term at once, from clicks and content to trained tokenizers.
+//! Training: one loop for every objective, from clicks and content to trained tokenizers.
 
 mod checkpoint;
 mod codebooks;
+mod gradient_report;
+mod objective;
 mod observe;
 mod state;
 mod trainer;
 mod validate;
 
-pub use checkpoint::CheckpointStore;
-pub use observe::{EpochRecord, NoObserver, Observer, StepRecord};
-pub use trainer::{Inputs, Trained, Trainer};
+pub use objective::StepTerms;
+pub(crate) use objective::{Objective, Quantizer};
+pub use observe::{EpochRecord, GradientRecord, NoObserver, Observer, StepRecord};
+pub(crate) use trainer::{Finished, Position, Stage, train_stage};
 pub use validate::{Validation, item_retrieval};

@@ -31,39 +31,50 @@ pub(crate) struct TrainState {
 
 const PARAM: &str = "param/";
 const OPTIMIZER: &str = "optimizer/";
+const EXTRA: &str = "state/";
 
-impl TrainState {
-    /// Joins the position with tensors of the model and of the optimizer.
-    pub(crate) fn snapshot(
-        &self,
-        model: Vec<NamedTensor>,
-        optimizer: Vec<NamedTensor>,
-    ) -> Snapshot {
+/// The content of a checkpoint.
+pub(crate) struct Saved {
+    pub(crate) state: TrainState,
+    /// Parameters.
+    pub(crate) model: Vec<NamedTensor>,
+    /// Moments and step count of the optimizer.
+    pub(crate) optimizer: Vec<NamedTensor>,
+    /// What else the objective wants to have back.
+    pub(crate) extra: Vec<NamedTensor>,
+}
+
+impl Saved {
+    /// As one list of tensors, each part under its prefix.
+    pub(crate) fn into_snapshot(self) -> Snapshot {
         let prefixed = |prefix: &'static str, tensors: Vec<NamedTensor>| {
             tensors.into_iter().map(move |tensor| NamedTensor {
                 name: format!("{prefix}{}", tensor.name),
                 ..tensor
             })
         };
-        let tensors = prefixed(PARAM, model).chain(prefixed(OPTIMIZER, optimizer)).collect();
-        let state = serde_json::to_string(self).expect("plain fields serialise");
+        let tensors = prefixed(PARAM, self.model)
+            .chain(prefixed(OPTIMIZER, self.optimizer))
+            .chain(prefixed(EXTRA, self.extra))
+            .collect();
+        let state = serde_json::to_string(&self.state).expect("plain fields serialise");
         Snapshot { tensors, state }
     }
 
-    /// The position and the tensors of model and optimizer.
-    pub(crate) fn restore(
-        snapshot: Snapshot,
-    ) -> Result<(TrainState, Vec<NamedTensor>, Vec<NamedTensor>)> {
+    /// Takes a snapshot apart.
+    pub(crate) fn of(snapshot: Snapshot) -> Result<Saved> {
         let state = serde_json::from_str(&snapshot.state)
             .map_err(|error| Error::Checkpoint(format!("checkpoint state: {error}")))?;
-        let (mut model, mut optimizer) = (Vec::new(), Vec::new());
+        let (mut model, mut optimizer, mut extra) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parts = [(PARAM, &mut model), (OPTIMIZER, &mut optimizer), (EXTRA, &mut extra)];
         for tensor in snapshot.tensors {
-            for (prefix, part) in [(PARAM, &mut model), (OPTIMIZER, &mut optimizer)] {
-                if let Some(name) = tensor.name.strip_prefix(prefix) {
-                    part.push(NamedTensor { name: name.to_string(), ..tensor.clone() });
-                }
+            let part = parts.iter_mut().find_map(|(prefix, part)| {
+                tensor.name.strip_prefix(*prefix).map(|name| (name.to_string(), part))
+            });
+            if let Some((name, part)) = part {
+                part.push(NamedTensor { name, ..tensor });
             }
         }
-        Ok((state, model, optimizer))
+        Ok(Saved { state, model, optimizer, extra })
     }
 }

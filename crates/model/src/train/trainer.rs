@@ -1,115 +1,101 @@
-//! The training loop.
+//! The training loop: AdamW on an objective, epoch by epoch, with codebooks fitted in between.
 
-use das_core::progress::Cancel;
-use das_core::{ClickEpoch, Clicks, HeldOut, RowMatrix, Side, files};
-use das_nn::safetensors_io::NamedTensor;
-use das_nn::{AdamW, AdamWConfig, Device, Schedule, Tape};
+use das_core::checkpoints::CheckpointStore;
+use das_core::progress::{Cancel, Silent};
+use das_core::{Side, files};
+use das_nn::{AdamW, AdamWConfig, Schedule, Tape};
+use serde_json::json;
 
-use super::checkpoint::{CheckpointStore, Snapshot};
-use super::codebooks::{Fit, fit};
+use super::checkpoint::Snapshot;
+use super::codebooks::{Fit, LevelFit, fit};
+use super::gradient_report;
+use super::objective::Objective;
 use super::observe::{EpochRecord, Observer, StepRecord};
-use super::state::TrainState;
+use super::state::{Saved, TrainState};
 use super::validate::{Validation, item_retrieval};
 use crate::config::TableUpdate;
-use crate::icdm::PopularityFeatures;
-use crate::terms::Term;
-use crate::{
-    BatchBuilder, Das, Error, ModelConfig, NeuralTokenizer, Result, SideEncoder, TrainConfig,
-};
+use crate::{Error, Result, Run, Tokenizer, TrainConfig};
 
-/// What training sees: the training part of the log, content of every user and item, and, for
-/// early stopping and curves only, held-out clicks.
+/// How far a method has come: epochs and steps of the stages done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) epochs: u64,
+    pub(crate) steps: u64,
+}
+
+/// One of the trainings that a method consists of.
 #[derive(Clone, Copy)]
-pub struct Inputs<'a> {
-    /// Training clicks.
-    pub clicks: &'a dyn Clicks,
-    /// Content vectors, `[users, items]`, in the row order of `clicks`.
-    pub content: [&'a dyn RowMatrix; 2],
-    /// Validation clicks.
-    pub validation: Option<&'a HeldOut>,
+pub(crate) struct Stage<'a> {
+    pub(crate) run: &'a Run<'a>,
+    pub(crate) config: &'a TrainConfig,
+    /// The folder of its checkpoints inside the run's store; none for the last stage, whose
+    /// checkpoints stand in the store itself.
+    pub(crate) name: Option<&'static str>,
+    /// Where the stages before it ended; its records count on from there.
+    pub(crate) from: Position,
 }
 
-/// The result of training.
-#[derive(Debug)]
-pub struct Trained {
-    /// Both tokenizers.
-    pub tokenizer: NeuralTokenizer,
-    /// The ID-based model's tensors; empty where ICDM took no part.
-    pub icdm: Vec<NamedTensor>,
-    /// Validation of the weights kept.
-    pub validation: Option<Validation>,
-    /// Epochs completed.
-    pub epochs: u64,
-    /// Steps taken.
-    pub steps: u64,
+/// A stage at its end.
+pub(crate) struct Finished<O> {
+    /// With the weights kept: the last, or under early stopping the best.
+    pub(crate) objective: O,
+    /// Validation of these weights.
+    pub(crate) validation: Option<Validation>,
+    /// Where the next stage begins.
+    pub(crate) position: Position,
 }
 
-/// Trains DAS. See [`Trainer::run`].
-pub struct Trainer<'a> {
-    das: Das,
+/// Trains `objective` to the end of the stage, continuing from its newest intact checkpoint. An
+/// interruption writes a checkpoint first and is an error.
+pub(crate) fn train_stage<O: Objective>(
+    objective: O,
+    stage: Stage<'_>,
+    observer: &mut dyn Observer,
+    cancel: &Cancel,
+) -> Result<Finished<O>> {
+    let mut trainer = Trainer::new(objective, stage)?;
+    trainer.resume(observer)?;
+    trainer.run(observer, cancel)
+}
+
+struct Trainer<'a, O> {
+    objective: O,
     optimizer: AdamW,
-    config: TrainConfig,
-    inputs: Inputs<'a>,
-    seed: u64,
-    steps_per_epoch: u64,
+    stage: Stage<'a>,
     schedule: Schedule,
     state: TrainState,
     best: Option<Snapshot>,
     store: Option<CheckpointStore>,
 }
 
-impl<'a> Trainer<'a> {
-    /// A fresh model for `inputs`; with a `store`, checkpoints are written there.
-    pub fn new(
-        device: &Device,
-        model: &ModelConfig,
-        config: &TrainConfig,
-        inputs: Inputs<'a>,
-        seed: u64,
-        store: Option<CheckpointStore>,
-    ) -> Result<Trainer<'a>> {
-        config.check()?;
-        model.check()?;
-        check_inputs(&inputs, config)?;
-        let popularity = Side::BOTH.map(|side| PopularityFeatures::new(inputs.clicks, side));
-        let dims = inputs.content.map(|content| content.dim());
-        let das = Das::new(device, model, dims, popularity, seed)?;
-        let optimizer = AdamW::new(das.params(), optimizer_config(config));
-        let steps_per_epoch = (inputs.clicks.num_clicks() / config.batch_size) as u64;
-        let total = steps_per_epoch * u64::from(config.epochs);
+impl<'a, O: Objective> Trainer<'a, O> {
+    fn new(objective: O, stage: Stage<'a>) -> Result<Trainer<'a, O>> {
+        let config = stage.config;
+        let optimizer = AdamW::new(objective.params(), optimizer_config(config));
+        let total = objective.steps_per_epoch() * u64::from(config.epochs);
         let schedule = Schedule {
             warmup_steps: (total as f64 * f64::from(config.warmup)).round() as u64,
             total_steps: total,
             min_factor: 0.0,
         };
-        let state = TrainState {
-            fingerprint: fingerprint(model, config, &inputs, seed),
-            ..TrainState::default()
+        let fingerprint = fingerprint(&objective, &stage);
+        let state = TrainState { fingerprint, ..TrainState::default() };
+        let store = match (&stage.run.store, stage.name) {
+            (Some(store), Some(name)) => Some(store.stage(name)?),
+            (store, _) => store.clone(),
         };
-        Ok(Trainer {
-            das,
-            optimizer,
-            config: config.clone(),
-            inputs,
-            seed,
-            steps_per_epoch,
-            schedule,
-            state,
-            best: None,
-            store,
-        })
+        Ok(Trainer { objective, optimizer, stage, schedule, state, best: None, store })
     }
 
-    /// Continues from the newest intact checkpoint of the store; returns the step it stands at,
-    /// 0 where there is none.
-    pub fn resume(&mut self, observer: &mut dyn Observer) -> Result<u64> {
-        let Some(store) = &self.store else { return Ok(0) };
-        let (snapshot, passed_over) = store.load_newest()?;
+    /// Continues from the newest intact checkpoint of the store, if there is one.
+    fn resume(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let (newest, passed_over) = store.load_newest()?;
         for message in passed_over {
             observer.warn(&format!("checkpoint passed over: {message}"));
         }
-        let Some(snapshot) = snapshot else { return Ok(0) };
-        let (state, model, optimizer) = TrainState::restore(snapshot)?;
+        let Some((_, body)) = newest else { return Ok(()) };
+        let Saved { state, model, optimizer, extra } = Saved::of(Snapshot::from_bytes(&body)?)?;
         if state.fingerprint != self.state.fingerprint {
             return Err(Error::Checkpoint(
                 "the checkpoint was written with other settings, another seed or other data; \
@@ -117,33 +103,47 @@ impl<'a> Trainer<'a> {
                     .to_string(),
             ));
         }
-        self.das.params_mut().load_tensors(&model)?;
-        self.optimizer.load_state(self.das.params(), &optimizer)?;
+        self.objective.params_mut().load_tensors(&model)?;
+        self.objective.load_state(&extra)?;
+        self.optimizer.load_state(self.objective.params(), &optimizer)?;
         // A best model from after this checkpoint does no harm: the steps in between come again.
-        if self.config.early_stopping > 0 && state.best.is_some() {
-            self.best = Some(store.load_best()?);
+        if self.stage.config.early_stopping > 0 && state.best.is_some() {
+            self.best = Some(Snapshot::from_bytes(&store.load_best()?)?);
         }
         self.state = state;
-        Ok(self.state.step)
+        Ok(())
     }
 
-    /// Trains to the end. An interruption writes a checkpoint first and is an error.
-    pub fn run(mut self, observer: &mut dyn Observer, cancel: &Cancel) -> Result<Trained> {
-        let total = self.schedule.total_steps;
-        observer.start(self.state.step, total).map_err(observer_failed)?;
-        while self.state.epoch < u64::from(self.config.epochs) && !self.state.stopped {
-            self.begin_epoch()?;
+    fn run(mut self, observer: &mut dyn Observer, cancel: &Cancel) -> Result<Finished<O>> {
+        // A stage that was over before the resume has nothing to take back from the logs.
+        if !self.is_over() {
+            let from = self.stage.from.steps;
+            let (step, total) = (from + self.state.step, from + self.schedule.total_steps);
+            observer.start(step, total).map_err(observer_failed)?;
+        }
+        while !self.is_over() {
+            if self.state.step_in_epoch == 0 {
+                self.start_quantizing()?;
+                self.objective.refresh(self.state.epoch);
+            }
+            self.objective.begin_epoch(self.state.epoch);
             self.train_epoch(observer, cancel)?;
             self.end_epoch(observer)?;
         }
         self.finish()
     }
 
-    fn begin_epoch(&mut self) -> Result<()> {
-        if self.state.quantizing || self.state.epoch < u64::from(self.config.quantize_after) {
+    fn is_over(&self) -> bool {
+        self.state.stopped || self.state.epoch >= u64::from(self.stage.config.epochs)
+    }
+
+    /// Sets the codebooks when the first quantized epoch begins.
+    fn start_quantizing(&mut self) -> Result<()> {
+        let config = self.stage.config;
+        if self.state.quantizing || self.state.epoch < u64::from(config.quantize_after) {
             return Ok(());
         }
-        if self.config.kmeans_init {
+        if config.kmeans_init {
             self.fit_codebooks(Fit::Initialise)?;
         }
         self.state.quantizing = true;
@@ -151,61 +151,66 @@ impl<'a> Trainer<'a> {
     }
 
     fn train_epoch(&mut self, observer: &mut dyn Observer, cancel: &Cancel) -> Result<()> {
-        let epoch = self.inputs.clicks.epoch(self.seed, self.state.epoch);
-        let model = self.das.config().clone();
-        let mut builder = BatchBuilder::new(self.inputs.clicks, self.inputs.content, &model);
-        while self.state.step_in_epoch < self.steps_per_epoch {
+        let steps = self.objective.steps_per_epoch();
+        while self.state.step_in_epoch < steps {
             if cancel.requested() {
                 self.save(observer)?;
                 return Err(das_core::Error::Interrupted.into());
             }
-            let record = self.step(&mut builder, &epoch)?;
-            observer.step(&record).map_err(observer_failed)?;
-            let inside = self.state.step_in_epoch < self.steps_per_epoch;
-            if inside && self.state.step.is_multiple_of(self.config.checkpoint_steps) {
+            self.step(observer)?;
+            let inside = self.state.step_in_epoch < steps;
+            if inside && self.state.step.is_multiple_of(self.stage.config.checkpoint_steps) {
                 self.save(observer)?;
             }
         }
         Ok(())
     }
 
-    fn step(&mut self, builder: &mut BatchBuilder<'_>, epoch: &ClickEpoch) -> Result<StepRecord> {
-        let size = self.config.batch_size;
-        let start = self.state.step_in_epoch as usize * size;
-        let batch = builder.build(epoch, start..start + size);
-        let mut tape = Tape::new(self.das.params());
-        let (loss, terms) = self.das.forward(&mut tape, &batch, self.state.quantizing);
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (config, step) = (self.stage.config, self.state.step);
+        let batch = self.objective.batch(self.state.step_in_epoch);
+        let every = config.gradient_report_steps;
+        if every > 0 && step.is_multiple_of(every) {
+            let at = self.stage.from.steps + step;
+            for record in
+                gradient_report::records(&self.objective, &batch, self.state.quantizing, at)
+            {
+                observer.gradients(&record).map_err(observer_failed)?;
+            }
+        }
+        let mut tape = Tape::new(self.objective.params());
+        let terms = self.objective.loss(&mut tape, &batch, self.state.quantizing);
+        let loss = terms.total(&mut tape);
         let (total, terms) = (tape.scalar(loss), terms.values(&tape));
-        check_finite(self.state.step, total, &terms)?;
+        check_finite(step, total, &terms)?;
         let mut gradients = tape.backward(loss);
-        let gradient_norm = if self.config.clip_norm > 0.0 {
-            gradients.clip(self.config.clip_norm)
+        let gradient_norm = if config.clip_norm > 0.0 {
+            gradients.clip(config.clip_norm)
         } else {
             gradients.global_norm()
         };
-        let factor = self.schedule.factor(self.state.step);
-        let learning_rate = self.config.learning_rate * factor;
-        let table_rate = self.config.table_learning_rate * factor;
-        self.optimizer.step(self.das.params_mut(), &gradients, learning_rate, table_rate);
+        let factor = self.schedule.factor(step);
+        let learning_rate = config.learning_rate * factor;
+        let table_rate = config.table_learning_rate * factor;
+        self.optimizer.step(self.objective.params_mut(), &gradients, learning_rate, table_rate);
+        self.state.step += 1;
+        self.state.step_in_epoch += 1;
         let record = StepRecord {
-            step: self.state.step,
-            epoch: self.state.epoch,
+            step: self.stage.from.steps + step,
+            epoch: self.stage.from.epochs + self.state.epoch,
             loss: total,
             terms,
             gradient_norm,
             learning_rate,
         };
-        self.state.step += 1;
-        self.state.step_in_epoch += 1;
-        Ok(record)
+        observer.step(&record).map_err(observer_failed)
     }
 
     fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let epoch = self.state.epoch;
-        let settling =
-            epoch + u64::from(self.config.settle_epochs) + 1 > u64::from(self.config.epochs);
+        let (config, epoch) = (self.stage.config, self.state.epoch);
+        let settling = epoch + u64::from(config.settle_epochs) + 1 > u64::from(config.epochs);
         let mut reset = [Vec::new(), Vec::new()];
-        if self.state.quantizing && self.config.reset_dead_codes && !settling {
+        if self.state.quantizing && config.reset_dead_codes && !settling {
             reset = self.fit_codebooks(Fit::ResetDead)?;
         }
         let validation = self.validate()?;
@@ -214,8 +219,8 @@ impl<'a> Trainer<'a> {
         self.track_best(validation)?;
         let [reset_codes_user, reset_codes_item] = reset;
         let record = EpochRecord {
-            step: self.state.step,
-            epoch,
+            step: self.stage.from.steps + self.state.step,
+            epoch: self.stage.from.epochs + epoch,
             reset_codes_user,
             reset_codes_item,
             validation,
@@ -224,28 +229,41 @@ impl<'a> Trainer<'a> {
         self.save(observer)
     }
 
+    /// Fits every codebook and returns how many codes had been dead, by side and level.
     fn fit_codebooks(&mut self, how: Fit) -> Result<[Vec<usize>; 2]> {
-        let mut dead = [Vec::new(), Vec::new()];
-        for ((side, content), dead) in
-            Side::BOTH.into_iter().zip(self.inputs.content).zip(&mut dead)
-        {
-            let at = (self.seed, self.state.epoch);
-            let (das, optimizer) = (&mut self.das, &mut self.optimizer);
-            *dead = fit(das, optimizer, side, content, how, &self.config, at)?;
+        let at = (self.stage.run.seed, self.state.epoch);
+        let (mut dead, mut levels) = ([Vec::new(), Vec::new()], Vec::new());
+        for quantizer in self.objective.quantizers() {
+            let fitted = fit(&self.objective, &quantizer, how, self.stage.config, at)?;
+            dead[quantizer.side as usize] = fitted.iter().map(|level| level.moved.len()).collect();
+            levels.extend(fitted);
+        }
+        for LevelFit { codebook, moved, codes } in levels {
+            let dim = self.objective.params().get(codebook).cols();
+            for code in moved {
+                let values = &codes[code * dim..][..dim];
+                self.objective.params_mut().set_row(codebook, code, values);
+                // Its moments belong to the place that it left.
+                self.optimizer.reset_row(codebook, code);
+            }
         }
         Ok(dead)
     }
 
     fn validate(&self) -> Result<Option<Validation>> {
-        let Some(held_out) = self.inputs.validation else { return Ok(None) };
+        let inputs = &self.stage.run.inputs;
+        let Some(held_out) = inputs.validation else { return Ok(None) };
         if !self.state.quantizing || held_out.items.is_empty() {
             return Ok(None);
         }
-        let tokenizer = self.tokenizer()?;
-        let (progress, cancel) = (das_core::progress::Silent, Cancel::default());
-        let [_, items] = self.inputs.content;
-        let encoded = crate::encode_all(&tokenizer, Side::Item, items, &progress, &cancel)?;
-        let dim = self.das.config().code_dim;
+        let Some(tokenizer) = self.objective.tokenizer()? else { return Ok(None) };
+        if !tokenizer.sides().contains(&Side::Item) {
+            return Ok(None);
+        }
+        let [_, items] = inputs.content;
+        let encoded =
+            crate::encode_all(&tokenizer, Side::Item, items, &Silent, &Cancel::default())?;
+        let dim = encoded.rows.quantized.len() / items.rows();
         Ok(Some(item_retrieval(&encoded.rows.quantized, dim, held_out)))
     }
 
@@ -257,18 +275,24 @@ impl<'a> Trainer<'a> {
         if better {
             self.state.best = Some((self.state.epoch, found));
         }
-        if self.config.early_stopping == 0 {
+        let early_stopping = self.stage.config.early_stopping;
+        if early_stopping == 0 {
             return Ok(());
         }
         if better {
-            let snapshot = self.state.snapshot(self.das.params().to_tensors(), Vec::new());
+            let snapshot = Saved {
+                state: self.state.clone(),
+                model: self.objective.params().to_tensors(),
+                optimizer: Vec::new(),
+                extra: Vec::new(),
+            }
+            .into_snapshot();
             if let Some(store) = &self.store {
-                store.save_best(&snapshot)?;
+                store.save_best(&snapshot.to_bytes()?)?;
             }
             self.best = Some(snapshot);
         } else if let Some((epoch, _)) = self.state.best {
-            let patience = u64::from(self.config.early_stopping);
-            self.state.stopped = self.state.epoch - epoch >= patience;
+            self.state.stopped = self.state.epoch - epoch >= u64::from(early_stopping);
         }
         Ok(())
     }
@@ -276,35 +300,27 @@ impl<'a> Trainer<'a> {
     fn save(&self, observer: &mut dyn Observer) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
         observer.checkpoint().map_err(observer_failed)?;
-        let (model, optimizer) =
-            (self.das.params().to_tensors(), self.optimizer.state_tensors(self.das.params()));
-        store.save(self.state.step, &self.state.snapshot(model, optimizer))
+        let params = self.objective.params();
+        let saved = Saved {
+            state: self.state.clone(),
+            model: params.to_tensors(),
+            optimizer: self.optimizer.state_tensors(params),
+            extra: self.objective.state(),
+        };
+        Ok(store.save(self.state.step, &saved.into_snapshot().to_bytes()?)?)
     }
 
-    fn tokenizer(&self) -> Result<NeuralTokenizer> {
-        let user = SideEncoder::from_params(self.das.params(), Side::User)?;
-        let item = SideEncoder::from_params(self.das.params(), Side::Item)?;
-        Ok(NeuralTokenizer::new("das", user, item))
-    }
-
-    fn finish(mut self) -> Result<Trained> {
+    fn finish(mut self) -> Result<Finished<O>> {
         let mut validation = self.state.last;
         if let Some(best) = self.best.take() {
-            let (state, model, _) = TrainState::restore(best)?;
-            self.das.params_mut().load_tensors(&model)?;
-            validation = state.last;
+            let best = Saved::of(best)?;
+            self.objective.params_mut().load_tensors(&best.model)?;
+            validation = best.state.last;
         }
-        let tokenizer = self.tokenizer()?;
-        let tables = Side::BOTH.map(crate::table_names);
-        let mut icdm = self.das.params().to_tensors();
-        icdm.retain(|tensor| tables.as_flattened().contains(&tensor.name.as_str()));
-        Ok(Trained {
-            tokenizer,
-            icdm,
-            validation,
-            epochs: self.state.epoch,
-            steps: self.state.step,
-        })
+        let Position { epochs, steps } = self.stage.from;
+        let position =
+            Position { epochs: epochs + self.state.epoch, steps: steps + self.state.step };
+        Ok(Finished { objective: self.objective, validation, position })
     }
 }
 
@@ -319,46 +335,29 @@ fn optimizer_config(config: &TrainConfig) -> AdamWConfig {
     }
 }
 
-fn check_inputs(inputs: &Inputs<'_>, config: &TrainConfig) -> Result<()> {
-    let clicks = inputs.clicks;
-    let rows = [clicks.num_users(), clicks.num_items()];
-    for ((side, content), expected) in Side::BOTH.into_iter().zip(inputs.content).zip(rows) {
-        if content.rows() != expected {
-            let found = content.rows();
-            return Err(Error::Invalid(format!(
-                "{side} content: expected {expected} vectors, one for each {side}, found {found}"
-            )));
-        }
-    }
-    if config.batch_size > clicks.num_clicks() {
-        let expected = format!("at most the {} training clicks", clicks.num_clicks());
-        return Err(Error::config("train.batch_size", expected, config.batch_size));
-    }
-    Ok(())
-}
-
 /// Settings, seed and training clicks; content is covered by the caller's data fingerprints.
-fn fingerprint(
-    model: &ModelConfig,
-    config: &TrainConfig,
-    inputs: &Inputs<'_>,
-    seed: u64,
-) -> String {
-    let clicks = inputs.clicks;
-    let sizes = [clicks.num_users(), clicks.num_items(), clicks.num_clicks()];
-    let dims = inputs.content.map(|content| content.dim());
-    // How often checkpoints are written changes nothing that is trained.
-    let config = TrainConfig { checkpoint_steps: 0, ..config.clone() };
-    let all = (model, &config, sizes, dims, seed, clicks.item_clicks(), clicks.user_clicks());
-    files::sha256_bytes(&serde_json::to_vec(&all).expect("plain fields serialise"))
+fn fingerprint<O: Objective>(objective: &O, stage: &Stage<'_>) -> String {
+    let (run, inputs) = (stage.run, &stage.run.inputs);
+    // How often checkpoints and reports are written changes nothing that is trained.
+    let config =
+        TrainConfig { checkpoint_steps: 0, gradient_report_steps: 0, ..stage.config.clone() };
+    let all = json!({
+        "objective": objective.identity(),
+        "config": config,
+        "seed": run.seed,
+        "dims": inputs.content.map(|content| content.dim()),
+        "item_clicks": inputs.clicks.item_clicks(),
+        "user_clicks": inputs.clicks.user_clicks(),
+    });
+    files::sha256_bytes(all.to_string().as_bytes())
 }
 
-fn check_finite(step: u64, total: f32, terms: &[(Term, f32)]) -> Result<()> {
+fn check_finite(step: u64, total: f32, terms: &[(&'static str, f32)]) -> Result<()> {
     if total.is_finite() && terms.iter().all(|(_, value)| value.is_finite()) {
         return Ok(());
     }
     let bad = terms.iter().find(|(_, value)| !value.is_finite());
-    let (term, value) = bad.map_or(("sum", total), |&(term, value)| (term.name(), value));
+    let &(term, value) = bad.unwrap_or(&("sum", total));
     Err(Error::Diverged { step, term: term.to_string(), value })
 }
 

@@ -1,8 +1,16 @@
 //! A small click log with planted groups, without files.
 
+use das_core::checkpoints::CheckpointStore;
 use das_core::clicks::NO_PARTNER;
+use das_core::progress::Cancel;
 use das_core::streams::stream;
 use das_core::{ClickEpoch, Clicks, DenseMatrix, HeldOut};
+use das_model::train::{EpochRecord, GradientRecord, Observer, StepRecord};
+use das_model::{
+    Inputs, Method, MethodConfigs, ModelConfig, Result, Run, Settings, TrainConfig, Trained,
+    train_method,
+};
+use das_nn::Device;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
@@ -60,6 +68,81 @@ impl Market {
         });
         Market { users, items, clicks, items_of, user_clicks, item_clicks, content, held_out }
     }
+}
+
+impl Market {
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        let [users, items] = &self.content;
+        Inputs {
+            clicks: self,
+            content: [users, items],
+            validation: Some(&self.held_out),
+            collaborative: [None, None],
+        }
+    }
+}
+
+/// Keeps all records; asks for a stop after a number of steps if told to.
+#[derive(Default)]
+pub(crate) struct Recorder<'a> {
+    stop: Option<(usize, &'a Cancel)>,
+    pub(crate) steps: Vec<StepRecord>,
+    pub(crate) epochs: Vec<EpochRecord>,
+    pub(crate) gradients: Vec<GradientRecord>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn stopping_after(steps: usize, cancel: &'a Cancel) -> Recorder<'a> {
+        Recorder { stop: Some((steps, cancel)), ..Recorder::default() }
+    }
+
+    /// The names of the terms of a step.
+    pub(crate) fn terms(&self, step: usize) -> Vec<&'static str> {
+        self.steps[step].terms.iter().map(|&(name, _)| name).collect()
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn start(&mut self, step: u64, _total: u64) -> std::io::Result<()> {
+        self.steps.retain(|record| record.step < step);
+        self.epochs.retain(|record| record.step <= step);
+        Ok(())
+    }
+
+    fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
+        self.steps.push(record.clone());
+        if let Some((_, cancel)) = self.stop.filter(|&(steps, _)| steps == self.steps.len()) {
+            cancel.request();
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> std::io::Result<()> {
+        self.epochs.push(record.clone());
+        Ok(())
+    }
+
+    fn gradients(&mut self, record: &GradientRecord) -> std::io::Result<()> {
+        self.gradients.push(record.clone());
+        Ok(())
+    }
+
+    fn warn(&mut self, _message: &str) {}
+}
+
+/// Trains DAS on the CPU.
+pub(crate) fn das(
+    inputs: Inputs<'_>,
+    model: &ModelConfig,
+    train: &TrainConfig,
+    seed: u64,
+    store: Option<CheckpointStore>,
+    observer: &mut dyn Observer,
+    cancel: &Cancel,
+) -> Result<Trained> {
+    let run = Run { device: &Device::cpu(), inputs, seed, store };
+    let settings = Settings { model, train, methods: &MethodConfigs::default() };
+    train_method(Method::Das, settings, &run, observer, cancel)
 }
 
 impl Clicks for Market {

@@ -24,7 +24,7 @@ fn compare(folder: &Path, golden: &Path) {
         if step == 0 {
             assert_eq!(terms.len(), 14);
             for (term, value) in terms {
-                assert_close(term.name(), value, &expected[term.name()], TERM_TOLERANCE, step);
+                assert_close(term, value, &expected[term], TERM_TOLERANCE, step);
             }
         }
     }

@@ -1,6 +1,10 @@
 //! The model and its training, from outside the crate.
 
+mod ablations;
 mod batches;
 mod common;
+mod conformance;
 mod golden;
+mod qarm;
+mod rqkmeans;
 mod training;

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::ops::InfoNce;
+use crate::ops::{Attention, InfoNce, SoftmaxCe};
 use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
 
@@ -17,15 +17,28 @@ pub enum Activation {
     Identity,
     /// `y = max(x, 0)`; its derivative at 0 is 0.
     Relu,
+    /// `y = x Φ(x)` in its tanh form (Hendrycks & Gimpel, 2016),
+    /// `x σ(√(8/π) (x + 0.044715 x³))`, as PyTorch's `gelu(approximate="tanh")`.
+    Gelu,
+    /// `y = x σ(x)`, also known as swish.
+    Silu,
+}
+
+impl Activation {
+    /// Whether the derivative is a function of the activation's input rather than its value.
+    pub(crate) fn needs_input(self) -> bool {
+        matches!(self, Self::Gelu | Self::Silu)
+    }
 }
 
 /// Operands of [`Backend::linear_backward`].
 pub(crate) struct LinearBackward<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) w: &'a Tensor,
-    pub(crate) y: &'a Tensor,
+    /// The activation's input if its derivative needs that, or else its value.
+    pub(crate) activated: &'a Tensor,
     pub(crate) activation: Activation,
-    /// The output's gradient; the activation's mask is applied in place.
+    /// The output's gradient; multiplied by the activation's derivative in place.
     pub(crate) dy: &'a mut Tensor,
     pub(crate) dx: Option<&'a mut Tensor>,
     pub(crate) dw: &'a mut Tensor,
@@ -56,6 +69,77 @@ pub(crate) struct InfoNceForward<'a> {
     pub(crate) loss: &'a mut Tensor,
     pub(crate) da: Option<&'a mut Tensor>,
     pub(crate) db: Option<&'a mut Tensor>,
+}
+
+/// A factor of [`Backend::product`].
+#[derive(Clone, Copy)]
+pub(crate) enum Factor<'a> {
+    Plain(&'a Tensor),
+    Transposed(&'a Tensor),
+}
+
+/// Operands of [`Backend::layer_norm_backward`].
+pub(crate) struct LayerNormBackward<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) gain: &'a Tensor,
+    /// Mean and inverse deviation of each row, from the forward pass.
+    pub(crate) moments: &'a Tensor,
+    pub(crate) dy: &'a Tensor,
+    pub(crate) dx: Option<&'a mut Tensor>,
+    pub(crate) dgain: &'a mut Tensor,
+    pub(crate) dbias: &'a mut Tensor,
+}
+
+/// Which values dropout keeps: a function of the key and a value's position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DropoutMask {
+    pub(crate) key: u64,
+    /// The share that becomes 0, below 1.
+    pub(crate) rate: f32,
+}
+
+/// Operands of [`Backend::attention_forward`].
+pub(crate) struct AttentionForward<'a> {
+    pub(crate) q: &'a Tensor,
+    pub(crate) k: &'a Tensor,
+    pub(crate) v: &'a Tensor,
+    pub(crate) options: &'a Attention<'a>,
+    pub(crate) y: &'a mut Tensor,
+    /// Kept for the backward pass: by sequence, head, query and key.
+    pub(crate) probabilities: &'a mut Tensor,
+}
+
+/// Operands of [`Backend::attention_backward`].
+pub(crate) struct AttentionBackward<'a> {
+    pub(crate) q: &'a Tensor,
+    pub(crate) k: &'a Tensor,
+    pub(crate) v: &'a Tensor,
+    pub(crate) options: &'a Attention<'a>,
+    pub(crate) probabilities: &'a Tensor,
+    pub(crate) dy: &'a Tensor,
+    pub(crate) dq: &'a mut Tensor,
+    pub(crate) dk: &'a mut Tensor,
+    pub(crate) dv: &'a mut Tensor,
+}
+
+/// Operands of [`Backend::softmax_ce`]: gradients of the loss are written where asked for.
+pub(crate) struct SoftmaxCeForward<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) catalogue: &'a Tensor,
+    pub(crate) targets: &'a [u32],
+    pub(crate) options: &'a SoftmaxCe<'a>,
+    pub(crate) loss: &'a mut Tensor,
+    pub(crate) dx: Option<&'a mut Tensor>,
+    pub(crate) dcatalogue: Option<&'a mut Tensor>,
+}
+
+/// Operands of [`Backend::bce_with_logits`]: the gradient is written where asked for.
+pub(crate) struct BceForward<'a> {
+    pub(crate) logits: &'a Tensor,
+    pub(crate) labels: &'a [f32],
+    pub(crate) row_weights: Option<&'a [f32]>,
+    pub(crate) loss: &'a mut Tensor,
+    pub(crate) gradient: Option<&'a mut Tensor>,
 }
 
 /// One AdamW update, with the bias corrections already worked out.
@@ -97,6 +181,12 @@ pub(crate) trait Backend: Send + Sync {
     fn copy(&self, src: &Tensor, dst: &mut Tensor);
     /// `dst += src`.
     fn add(&self, src: &Tensor, dst: &mut Tensor);
+    /// `dst = a + b`.
+    fn sum(&self, a: &Tensor, b: &Tensor, dst: &mut Tensor);
+    /// `dst = a ⊙ b`.
+    fn multiply(&self, a: &Tensor, b: &Tensor, dst: &mut Tensor);
+    /// `dst = a ⊙ b + c`.
+    fn multiply_add(&self, a: &Tensor, b: &Tensor, c: &Tensor, dst: &mut Tensor);
     /// `dst *= factor`.
     fn scale(&self, dst: &mut Tensor, factor: f32);
     /// `dst = factor (a - b)`.
@@ -110,13 +200,21 @@ pub(crate) trait Backend: Send + Sync {
 
     /// `dst[i] = src[rows[i]]`.
     fn gather_rows(&self, src: &Tensor, rows: &[u32], dst: &mut Tensor);
+    /// `dst[i] = Σ src[row]` over the `i`-th `bag` of rows.
+    fn gather_bags(&self, src: &Tensor, rows: &[u32], bag: usize, dst: &mut Tensor);
     /// `dst[target] += Σ src[member]` for every group; other rows stay.
     fn add_rows(&self, src: &Tensor, groups: &RowGroups, dst: &mut Tensor);
     /// Copies all of `src` to the columns of `dst` that start at `at`.
     fn put_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize);
+    /// Adds all of `src` to the columns of `dst` that start at `at`.
+    fn add_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize);
     /// Copies the columns of `src` that start at `at` to all of `dst`.
     fn take_columns(&self, src: &Tensor, at: usize, dst: &mut Tensor);
 
+    /// `dst = a b`.
+    fn product(&self, a: Factor<'_>, b: Factor<'_>, dst: &mut Tensor);
+    /// `y = act(x)`.
+    fn activate(&self, x: &Tensor, activation: Activation, y: &mut Tensor);
     /// `y = act(x wᵀ + b)`.
     fn linear_forward(
         &self,
@@ -133,6 +231,23 @@ pub(crate) trait Backend: Send + Sync {
     /// Replaces the gradient of `y` by that of `x`.
     fn normalize_backward(&self, y: &Tensor, norms: &Tensor, grad: &mut Tensor);
 
+    /// `y = (x - μ) / √(σ² + ε) ⊙ gain + bias` by row; `moments` keeps `μ` and `1 / √(σ² + ε)`.
+    fn layer_norm_forward(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        bias: &Tensor,
+        y: &mut Tensor,
+        moments: &mut Tensor,
+    );
+    fn layer_norm_backward(&self, args: LayerNormBackward<'_>);
+
+    /// Zeros where the mask drops, `src / (1 - rate)` elsewhere.
+    fn dropout(&self, src: &Tensor, mask: &DropoutMask, dst: &mut Tensor);
+
+    fn attention_forward(&self, args: AttentionForward<'_>);
+    fn attention_backward(&self, args: AttentionBackward<'_>);
+
     /// Chooses codes, writes `z + (Σe - z)` to `through` and `scale Σ_l ‖r_l‖²` to `loss`;
     /// returns the codes, `[n, levels]`.
     fn quantize_forward(
@@ -146,6 +261,8 @@ pub(crate) trait Backend: Send + Sync {
     fn quantize_backward(&self, args: QuantizeBackward<'_>);
 
     fn info_nce(&self, args: InfoNceForward<'_>);
+    fn softmax_ce(&self, args: SoftmaxCeForward<'_>);
+    fn bce_with_logits(&self, args: BceForward<'_>);
 
     /// Mean over rows of `cos(a, b)²`, with its gradients where asked for.
     fn squared_cosine(

@@ -80,15 +80,78 @@ pub fn residual_kmeans(
     };
     for (level, &k) in sizes.iter().enumerate() {
         let KMeans { centroids, assignments, inertia } = kmeans(&residual, d, k, iters, rng);
-        for (row, (r, &code)) in residual.chunks_exact_mut(d).zip(&assignments).enumerate() {
-            let e = &centroids[code as usize * d..][..d];
-            r.iter_mut().zip(e).for_each(|(r, e)| *r -= e);
-            result.codes[row * sizes.len() + level] = code;
-        }
+        subtract(&mut residual, d, &assignments, &centroids);
+        result.set_level(level, sizes.len(), &assignments);
         result.codebooks.push(centroids);
         result.inertia.push(inertia);
     }
     result
+}
+
+/// Fits the codebooks of a residual k-means to each other (enhanced residual vector quantization,
+/// Ai et al., 2014): each round moves the codes of one level after the other to the mean of what
+/// all other levels leave over, then chooses codes anew, greedily from the coarse level on. After
+/// `rounds` rounds the codebooks of the least total error are returned; no error rises above that
+/// of the given ones.
+///
+/// # Panics
+/// If there are no codebooks or points, or a length is no multiple of `d`.
+pub fn refine_residual_kmeans(
+    points: &[f32],
+    d: usize,
+    codebooks: Vec<Vec<f32>>,
+    rounds: usize,
+) -> ResidualKMeans {
+    let (mut present, mut residual) = encode(points, d, codebooks);
+    let mut best = present.clone();
+    for _ in 0..rounds {
+        let levels = present.codebooks.len();
+        for (level, codebook) in present.codebooks.iter_mut().enumerate() {
+            let codes: Vec<u32> =
+                present.codes.iter().skip(level).step_by(levels).copied().collect();
+            // The mean of `code + residual` over its points is the code plus their mean residual.
+            let mut shift = vec![0.0; codebook.len()];
+            means(&residual, d, &codes, &mut shift);
+            subtract(&mut residual, d, &codes, &shift);
+            codebook.iter_mut().zip(&shift).for_each(|(code, shift)| *code += shift);
+        }
+        (present, residual) = encode(points, d, present.codebooks);
+        if present.inertia.last() < best.inertia.last() {
+            best.clone_from(&present);
+        }
+    }
+    best
+}
+
+/// Chooses codes level by level; returns them with what is left of the points.
+fn encode(points: &[f32], d: usize, codebooks: Vec<Vec<f32>>) -> (ResidualKMeans, Vec<f32>) {
+    let (mut residual, levels) = (points.to_vec(), codebooks.len());
+    let codes = vec![0; points.len() / d * levels];
+    let mut result = ResidualKMeans { codebooks: Vec::new(), codes, inertia: Vec::new() };
+    for (level, codebook) in codebooks.into_iter().enumerate() {
+        let chosen = assign(&residual, &codebook, d).codes;
+        let errors = distances(&residual, d, &chosen, &codebook);
+        result.inertia.push(errors.into_iter().map(f64::from).sum());
+        subtract(&mut residual, d, &chosen, &codebook);
+        result.set_level(level, levels, &chosen);
+        result.codebooks.push(codebook);
+    }
+    (result, residual)
+}
+
+impl ResidualKMeans {
+    fn set_level(&mut self, level: usize, levels: usize, chosen: &[u32]) {
+        let codes = self.codes.iter_mut().skip(level).step_by(levels);
+        codes.zip(chosen).for_each(|(code, &chosen)| *code = chosen);
+    }
+}
+
+/// Takes its code from each point.
+fn subtract(points: &mut [f32], d: usize, codes: &[u32], codebook: &[f32]) {
+    points.par_chunks_mut(d).zip(codes).for_each(|(x, &code)| {
+        let e = &codebook[code as usize * d..][..d];
+        x.iter_mut().zip(e).for_each(|(x, e)| *x -= e);
+    });
 }
 
 /// k-means++: each next centroid is a point drawn in proportion to its squared distance to the

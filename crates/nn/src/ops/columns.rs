@@ -1,4 +1,6 @@
-//! Concatenation along columns.
+//! Concatenation along columns, and blocks of columns.
+
+use std::ops::Range;
 
 use crate::tape::{Backward, Gradient, Op, Tape, Var};
 use crate::tensor::Tensor;
@@ -22,6 +24,21 @@ impl Tape<'_> {
         let tracked = parts.iter().any(|&part| self.tracked(part));
         self.push(value, tracked.then(|| Box::new(Concat { parts: parts.to_vec() }) as _))
     }
+
+    /// A block of columns: `[n, range.len()]`.
+    ///
+    /// # Panics
+    /// If the range is out of bounds.
+    pub fn columns(&mut self, x: Var, range: Range<usize>) -> Var {
+        let (rows, cols) = self.shape(x);
+        assert!(
+            range.start <= range.end && range.end <= cols,
+            "columns {range:?} of a matrix with {cols} columns"
+        );
+        let mut value = Tensor::unspecified(self.device(), rows, range.len());
+        self.device().backend().take_columns(self.value(x), range.start, &mut value);
+        self.push(value, self.tracked(x).then(|| Box::new(Columns { x, at: range.start }) as _))
+    }
 }
 
 struct Concat {
@@ -40,5 +57,16 @@ impl Op for Concat {
             }
             at += cols;
         }
+    }
+}
+
+struct Columns {
+    x: Var,
+    at: usize,
+}
+
+impl Op for Columns {
+    fn backward(self: Box<Self>, _value: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
+        cx.add_columns(self.x, self.at, &grad.matrix());
     }
 }

@@ -17,9 +17,18 @@ impl Tape<'_> {
         let outputs = weights.rows();
         assert_eq!(weights.cols(), inputs, "columns of `{}`", self.params().name(w));
         assert_eq!(bias.shape(), (1, outputs), "shape of `{}`", self.params().name(b));
+        let backend = self.device().backend();
         let mut y = Tensor::unspecified(self.device(), n, outputs);
-        self.device().backend().linear_forward(self.value(x), weights, bias, act, &mut y);
-        self.push(y, Some(Box::new(Linear { x, w, b, act })))
+        let mut pre_activation = None;
+        if self.recording() && act.needs_input() {
+            let mut input = Tensor::unspecified(self.device(), n, outputs);
+            backend.linear_forward(self.value(x), weights, bias, Activation::Identity, &mut input);
+            backend.activate(&input, act, &mut y);
+            pre_activation = Some(input);
+        } else {
+            backend.linear_forward(self.value(x), weights, bias, act, &mut y);
+        }
+        self.push(y, Some(Box::new(Linear { x, w, b, act, pre_activation })))
     }
 }
 
@@ -28,10 +37,13 @@ struct Linear {
     w: ParamId,
     b: ParamId,
     act: Activation,
+    /// `x wᵀ + b`, for the activations whose derivative needs it.
+    pre_activation: Option<Tensor>,
 }
 
 impl Op for Linear {
-    /// `dx = dy w`, `dw = dyᵀ x`, `db = Σ dy`, with `dy` masked where ReLU cut.
+    /// `dx = dy w`, `dw = dyᵀ x`, `db = Σ dy`, with `dy` first multiplied by the derivative of the
+    /// activation.
     fn backward(self: Box<Self>, y: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
         let mut dy = grad.matrix();
         let w = cx.params().get(self.w);
@@ -41,7 +53,7 @@ impl Op for Linear {
         cx.device().backend().linear_backward(LinearBackward {
             x: cx.value(self.x),
             w,
-            y,
+            activated: self.pre_activation.as_ref().unwrap_or(y),
             activation: self.act,
             dy: &mut dy,
             dx: dx.as_mut(),

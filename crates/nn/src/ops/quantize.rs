@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::kernels::backend::QuantizeBackward;
 use crate::params::ParamId;
+use crate::row_groups::RowGroups;
 use crate::tape::{Backward, Gradient, Op, Tape, Var};
 use crate::tensor::Tensor;
 
@@ -82,8 +83,9 @@ impl Op for Straight {
         let Choice { z, books, codes } = &*self.choice;
         if self.to_codes {
             for (level, &book) in books.iter().enumerate() {
-                let rows = codes.iter().skip(level).step_by(books.len()).copied().collect();
-                cx.add_param_rows(book, rows, grad.clone());
+                let rows: Vec<u32> =
+                    codes.iter().skip(level).step_by(books.len()).copied().collect();
+                cx.add_param_rows(book, RowGroups::new(&rows), grad.clone());
             }
         }
         cx.add(*z, grad);

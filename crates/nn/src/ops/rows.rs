@@ -13,7 +13,22 @@ impl Tape<'_> {
     /// If a row is out of range.
     pub fn gather(&mut self, table: ParamId, rows: &[u32]) -> Var {
         let value = take_rows(self.params().get(table), rows);
-        self.push(value, Some(Box::new(Gather { table, rows: rows.to_vec() })))
+        self.push(value, Some(Box::new(Gather { table, rows: rows.to_vec(), bag: 1 })))
+    }
+
+    /// Sums of rows of a parameter: row `i` of the result, `[rows.len() / bag, cols]`, adds up the
+    /// `i`-th `bag` of `rows`, e.g. the embeddings of an item's codes. A row that a bag names
+    /// twice counts twice. The gradient is kept as that of [`Tape::gather`].
+    ///
+    /// # Panics
+    /// If `bag` is 0 or does not divide the number of rows, or a row is out of range.
+    pub fn gather_bag(&mut self, table: ParamId, rows: &[u32], bag: usize) -> Var {
+        assert!(bag > 0 && rows.len().is_multiple_of(bag), "{} rows in bags of {bag}", rows.len());
+        let src = self.params().get(table);
+        check_rows(src, rows);
+        let mut value = Tensor::unspecified(self.device(), rows.len() / bag, src.cols());
+        self.device().backend().gather_bags(src, rows, bag, &mut value);
+        self.push(value, Some(Box::new(Gather { table, rows: rows.to_vec(), bag })))
     }
 
     /// Rows of an activation, which may repeat.
@@ -28,22 +43,28 @@ impl Tape<'_> {
 }
 
 fn take_rows(src: &Tensor, rows: &[u32]) -> Tensor {
-    if let Some(row) = rows.iter().find(|&&row| row as usize >= src.rows()) {
-        panic!("row {row} of a matrix with {} rows", src.rows());
-    }
+    check_rows(src, rows);
     let mut out = Tensor::unspecified(src.device(), rows.len(), src.cols());
     src.device().backend().gather_rows(src, rows, &mut out);
     out
 }
 
+fn check_rows(src: &Tensor, rows: &[u32]) {
+    if let Some(row) = rows.iter().find(|&&row| row as usize >= src.rows()) {
+        panic!("row {row} of a matrix with {} rows", src.rows());
+    }
+}
+
 struct Gather {
     table: ParamId,
     rows: Vec<u32>,
+    bag: usize,
 }
 
 impl Op for Gather {
     fn backward(self: Box<Self>, _value: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
-        cx.add_param_rows(self.table, self.rows, grad.matrix());
+        let groups = RowGroups::of_bags(&self.rows, self.bag);
+        cx.add_param_rows(self.table, groups, grad.matrix());
     }
 }
 

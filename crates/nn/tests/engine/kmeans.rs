@@ -1,6 +1,6 @@
 //! k-means: it descends, it beats chance, and it copes with poor data.
 
-use das_nn::kernels::kmeans::{kmeans, residual_kmeans};
+use das_nn::kernels::kmeans::{kmeans, refine_residual_kmeans, residual_kmeans};
 use rand::Rng;
 
 use crate::check::{doubles, mse, rng, uniform};
@@ -96,6 +96,37 @@ fn residual_levels_refine() {
         left += mse(x, &sum, 1.0);
     }
     assert!((left - found.inertia[2]).abs() < 1e-4 * left);
+}
+
+#[test]
+fn refinement_lowers_the_error_and_its_codes_are_the_nearest() {
+    let (d, sizes) = (6, [12, 10, 8]);
+    let points = uniform(800 * d, &mut rng(74));
+    let plain = residual_kmeans(&points, d, &sizes, 10, &mut rng(75));
+    let same = refine_residual_kmeans(&points, d, plain.codebooks.clone(), 0);
+    assert_eq!(same.codebooks, plain.codebooks);
+    let mut last = plain.inertia[2] * (1.0 + 1e-6);
+    for rounds in [1, 4, 12] {
+        let refined = refine_residual_kmeans(&points, d, plain.codebooks.clone(), rounds);
+        assert!(refined.inertia[2] <= last, "{rounds} rounds: {:?}", refined.inertia);
+        last = refined.inertia[2];
+    }
+    assert!(last < 0.99 * plain.inertia[2], "{last} of {}", plain.inertia[2]);
+
+    let refined = refine_residual_kmeans(&points, d, plain.codebooks, 12);
+    let mut left = doubles(&points);
+    for (level, book) in refined.codebooks.iter().enumerate() {
+        let book = doubles(book);
+        for (x, codes) in left.chunks_mut(d).zip(refined.codes.chunks(3)) {
+            let distance = |code: usize| mse(x, &book[code * d..][..d], 1.0);
+            let chosen = codes[level] as usize;
+            let nearest = (0..sizes[level]).map(distance).fold(f64::INFINITY, f64::min);
+            assert!(distance(chosen) <= nearest + 1e-6);
+            x.iter_mut().zip(&book[chosen * d..]).for_each(|(x, e)| *x -= e);
+        }
+        let inertia: f64 = left.iter().map(|x| x * x).sum();
+        assert!((inertia - refined.inertia[level]).abs() < 1e-4 * inertia);
+    }
 }
 
 #[test]

@@ -1,25 +1,14 @@
 //! Linear, rows, columns, normalise, and the plain losses.
 
-use das_nn::{Activation, Device, ParamKind, Tape, Var};
+use das_nn::{Activation, Device, ParamKind, Tape};
 
 use crate::check::{
-    Values, check_gradients, check_params, dot, doubles, matmul, mse, rng, run, seeded_params,
-    transpose, uniform,
+    Values, check_gradients, check_params, dot, doubles, matmul, mse, probe, probe_reference, run,
+    seeded_params, transpose,
 };
 
 const DENSE: ParamKind = ParamKind::Dense;
 const TABLE: ParamKind = ParamKind::Table;
-
-/// A loss that weighs every value of `x` differently.
-fn probe(tape: &mut Tape<'_>, x: Var) -> Var {
-    let (rows, cols) = tape.shape(x);
-    let target = tape.input_slice(rows, cols, &uniform(rows * cols, &mut rng(99)));
-    tape.mse(x, target, 0.7)
-}
-
-fn probe_reference(x: &[f64]) -> f64 {
-    mse(x, &doubles(&uniform(x.len(), &mut rng(99))), 0.7)
-}
 
 fn linear_reference(
     v: &Values,

@@ -3,8 +3,8 @@
 use das_nn::kernels::kmeans::residual_kmeans;
 use das_nn::safetensors_io::{NamedTensor, TensorData};
 use das_nn::{
-    Activation, AdamW, AdamWConfig, Device, InfoNce, PairMask, ParamKind, Params, QuantizeOptions,
-    TableUpdate, Tape,
+    Activation, AdamW, AdamWConfig, Attention, Device, InfoNce, PairMask, ParamId, ParamKind,
+    Params, QuantizeOptions, SoftmaxCe, TableUpdate, Tape, Var,
 };
 use rand::Rng;
 use rayon::ThreadPoolBuilder;
@@ -26,6 +26,12 @@ fn train(table_update: TableUpdate) -> Vec<NamedTensor> {
     let (w2, b2) = (add("w2", ParamKind::Dense, 16, 160), add("b2", ParamKind::Dense, 1, 16));
     let books = ["e0", "e1"].map(|name| add(name, ParamKind::Dense, 40, 16));
     let table = add("table", ParamKind::Table, 1000, 16);
+    let block = Block {
+        wide: [add("w3", ParamKind::Dense, 48, 16), add("b3", ParamKind::Dense, 1, 48)],
+        square: [add("w4", ParamKind::Dense, 16, 16), add("b4", ParamKind::Dense, 1, 16)],
+        norm: [add("gain", ParamKind::Dense, 1, 16), add("bias", ParamKind::Dense, 1, 16)],
+        last: [add("w5", ParamKind::Dense, 1, 16), add("b5", ParamKind::Dense, 1, 1)],
+    };
     let mut optimizer = AdamW::new(&params, AdamWConfig { table_update, ..Default::default() });
     for _ in 0..3 {
         let x = uniform(BATCH * WIDTH, &mut rng);
@@ -33,6 +39,7 @@ fn train(table_update: TableUpdate) -> Vec<NamedTensor> {
         let order: Vec<u32> = (0..BATCH).map(|_| rng.random_range(0..BATCH as u32)).collect();
         let weights: Vec<f32> = (0..BATCH).map(|_| rng.random()).collect();
         let mask = PairMask::from_rows(BATCH, [(3, [4u32, 9, 250]), (200, [0, 1, 299])]).unwrap();
+        let key = rng.random();
         let mut tape = Tape::new(&params);
         let x = tape.input_slice(BATCH, WIDTH, &x);
         let h = tape.linear(x, w1, b1, Activation::Relu);
@@ -56,6 +63,7 @@ fn train(table_update: TableUpdate) -> Vec<NamedTensor> {
             (tape.info_nce(b, partner, &InfoNce::new(0.2)), 0.5),
             (tape.squared_cosine(z, e), 0.3),
             (tape.mse(both, other, 1e-3), 1.0),
+            (recommend(&mut tape, &rows, table, &block, key), 1.0),
         ];
         let loss = tape.weighted_sum(&losses);
         let mut gradients = tape.backward(loss);
@@ -63,6 +71,44 @@ fn train(table_update: TableUpdate) -> Vec<NamedTensor> {
         optimizer.step(&mut params, &gradients, 1e-2, 1e-2);
     }
     params.to_tensors()
+}
+
+struct Block {
+    wide: [ParamId; 2],
+    square: [ParamId; 2],
+    norm: [ParamId; 2],
+    last: [ParamId; 2],
+}
+
+/// A small recommender over bags of `table`, with a softmax over all of it.
+fn recommend(tape: &mut Tape<'_>, rows: &[u32], table: ParamId, p: &Block, key: u64) -> Var {
+    let x = tape.gather_bag(table, rows, 2);
+    let x = tape.layer_norm(x, p.norm[0], p.norm[1]);
+    let qkv = tape.linear(x, p.wide[0], p.wide[1], Activation::Silu);
+    let [q, k, v] = [0, 16, 32].map(|at| tape.columns(qkv, at..at + 16));
+    let offsets: Vec<u32> = (0..=50).map(|s| s * 3).collect();
+    let o = Attention { heads: 2, queries: &offsets, keys: &offsets, causal: true };
+    let y = tape.attention(q, k, v, &o);
+    let y = tape.dropout(y, 0.2, &mut rng(key));
+    let x = tape.add(x, y);
+    let y = tape.linear(x, p.square[0], p.square[1], Activation::Gelu);
+    let y = tape.multiply(y, x);
+    let y = tape.cross(x, y, p.square[0], p.square[1]);
+    let catalogue = tape.param(table);
+    let targets: Vec<u32> = rows.iter().copied().step_by(2).collect();
+    let weights: Vec<f32> = targets.iter().map(|&target| (target % 5) as f32).collect();
+    let o = SoftmaxCe { scale: 0.5, label_smoothing: 0.1, row_weights: Some(&weights) };
+    let scores = tape.select_rows(catalogue, &targets[..40]);
+    let scores = tape.scores(y, scores);
+    let zeros = tape.input_slice(BATCH / 2, 40, &vec![0.0; BATCH * 20]);
+    let logits = tape.linear(y, p.last[0], p.last[1], Activation::Identity);
+    let labels: Vec<f32> = targets.iter().map(|&target| (target % 2) as f32).collect();
+    let losses = [
+        (tape.softmax_ce(y, catalogue, &targets, &o), 1.0),
+        (tape.bce_with_logits(logits, &labels, Some(&weights)), 1.0),
+        (tape.mse(scores, zeros, 1e-4), 1.0),
+    ];
+    tape.weighted_sum(&losses)
 }
 
 fn bits(tensor: &NamedTensor) -> Vec<u32> {

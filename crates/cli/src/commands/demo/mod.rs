@@ -106,7 +106,8 @@ fn popularity_probes(das: &Fitted, market: &Market, seed: u64) -> anyhow::Result
         [(Side::Item, "log clicks", &clicks), (Side::User, "conformity", &conformity)]
     {
         for name in das_model::table_names(side) {
-            let table = das.trained.icdm.iter().find(|tensor| tensor.name == name);
+            let mut tensors = das.trained.extra.iter().flat_map(|(_, tensors)| tensors);
+            let table = tensors.find(|tensor| tensor.name == name);
             let Some((table, embeddings)) = table.and_then(|t| Some((t, t.data.as_f32()?))) else {
                 anyhow::bail!("the trained model has no table {name}");
             };

@@ -6,7 +6,6 @@ use das_core::sid::{SidLayout, SidTable};
 use das_core::streams::stream;
 use das_data::Part;
 use das_data::synthetic::Truth;
-use das_model::Tokenizer;
 use serde::Serialize;
 
 use crate::pipeline::{Fitted, Prepared};
@@ -42,7 +41,9 @@ impl Recovered {
         let tokenizer = &fitted.trained.tokenizer;
         let table = |side: Side| {
             let layout = SidLayout::learned(tokenizer.codebook_sizes(side))?;
-            SidTable::new(layout, fitted.encoded[side as usize].rows.codes.clone())
+            let encoded = fitted.encoded[side as usize].as_ref();
+            let codes = encoded.map(|encoded| encoded.rows.codes.clone()).unwrap_or_default();
+            SidTable::new(layout, codes)
         };
         let (users, items) = (table(Side::User)?, table(Side::Item)?);
         let held_out = prepared.held_out(Part::Test);

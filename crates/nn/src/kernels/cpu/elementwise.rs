@@ -24,6 +24,34 @@ pub(super) fn add(src: &[f32], dst: &mut [f32]) {
     });
 }
 
+pub(super) fn sum(a: &[f32], b: &[f32], dst: &mut [f32]) {
+    zip2(a, b, dst, |a, b, dst| {
+        vectorize(
+            #[inline(always)]
+            || dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = a + b),
+        );
+    });
+}
+
+pub(super) fn multiply(a: &[f32], b: &[f32], dst: &mut [f32]) {
+    zip2(a, b, dst, |a, b, dst| {
+        vectorize(
+            #[inline(always)]
+            || dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = a * b),
+        );
+    });
+}
+
+/// `dst = a ⊙ b + dst`.
+pub(super) fn accumulate_product(a: &[f32], b: &[f32], dst: &mut [f32]) {
+    zip2(a, b, dst, |a, b, dst| {
+        vectorize(
+            #[inline(always)]
+            || dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = a.mul_add(*b, *d)),
+        );
+    });
+}
+
 pub(super) fn scale(dst: &mut [f32], factor: f32) {
     dst.par_chunks_mut(CHUNK).for_each(|dst| {
         vectorize(
@@ -34,18 +62,12 @@ pub(super) fn scale(dst: &mut [f32], factor: f32) {
 }
 
 pub(super) fn difference(a: &[f32], b: &[f32], factor: f32, dst: &mut [f32]) {
-    dst.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
-        |((dst, a), b)| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    for ((d, a), b) in dst.iter_mut().zip(a).zip(b) {
-                        *d = factor * (a - b);
-                    }
-                },
-            );
-        },
-    );
+    zip2(a, b, dst, |a, b, dst| {
+        vectorize(
+            #[inline(always)]
+            || dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = factor * (a - b)),
+        );
+    });
 }
 
 pub(super) fn square_sum(x: &[f32]) -> f64 {
@@ -87,4 +109,10 @@ pub(super) fn optional_chunks(
 fn zip(src: &[f32], dst: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync) {
     assert_eq!(src.len(), dst.len(), "operands of one length");
     dst.par_chunks_mut(CHUNK).zip(src.par_chunks(CHUNK)).for_each(|(dst, src)| f(src, dst));
+}
+
+fn zip2(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync) {
+    assert!(a.len() == dst.len() && b.len() == dst.len(), "operands of one length");
+    let operands = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
+    dst.par_chunks_mut(CHUNK).zip(operands).for_each(|(dst, (a, b))| f(a, b, dst));
 }

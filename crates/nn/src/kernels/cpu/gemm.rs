@@ -81,8 +81,8 @@ impl Output {
 }
 
 impl Block<'_> {
-    /// `self = scale · a b` on this thread.
-    fn product(&mut self, a: Mat<'_>, b: Mat<'_>, scale: f32) {
+    /// `self = scale · a b`, or `self += scale · a b`, on this thread.
+    fn product(&mut self, a: Mat<'_>, b: Mat<'_>, scale: f32, accumulate: bool) {
         assert_eq!((a.rows, a.cols, b.cols), (self.rows, b.rows, self.cols), "product shapes");
         // SAFETY: the block is writable for `rows` x `cols` at `row_stride`, and the two operands
         // are borrowed and cover their shapes (checked when they were made and narrowed).
@@ -94,14 +94,14 @@ impl Block<'_> {
                 self.start,
                 1,
                 self.row_stride as isize,
-                false,
+                accumulate,
                 a.data.as_ptr(),
                 a.col_stride as isize,
                 a.row_stride as isize,
                 b.data.as_ptr(),
                 b.col_stride as isize,
                 b.row_stride as isize,
-                0.0,
+                1.0,
                 scale,
                 false,
                 false,
@@ -123,12 +123,17 @@ pub(crate) fn product(a: Mat<'_>, b: Mat<'_>, scale: f32, dst: &mut [f32]) {
     let (rows, cols) = (a.rows, b.cols);
     assert_eq!(dst.len(), rows * cols, "product output");
     let (start, row_stride) = (dst.as_mut_ptr(), cols);
-    Block { start, rows, cols, row_stride, output: PhantomData }.product(a, b, scale);
+    Block { start, rows, cols, row_stride, output: PhantomData }.product(a, b, scale, false);
 }
 
 /// `dst = a b`, in parallel.
 pub(crate) fn par_product(a: Mat<'_>, b: Mat<'_>, dst: &mut [f32]) {
     par_product_then(a, b, dst, |_, _| ());
+}
+
+/// `dst += a b`, in parallel.
+pub(crate) fn par_add_product(a: Mat<'_>, b: Mat<'_>, dst: &mut [f32]) {
+    par_tiles(a, b, dst, |mut block, a, b, _| block.product(a, b, 1.0, true));
 }
 
 /// `dst = a b`, in parallel; then `finish(columns, part of a row)` on everything written, while
@@ -138,6 +143,22 @@ pub(crate) fn par_product_then(
     b: Mat<'_>,
     dst: &mut [f32],
     finish: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) {
+    par_tiles(a, b, dst, |mut block, a, b, columns| {
+        block.product(a, b, 1.0, false);
+        for row in 0..block.rows {
+            finish(columns.clone(), block.row_mut(row));
+        }
+    });
+}
+
+/// Runs `f(tile of dst, its rows of a, its columns of b, its columns)` over tiles that depend on
+/// the shape alone.
+fn par_tiles(
+    a: Mat<'_>,
+    b: Mat<'_>,
+    dst: &mut [f32],
+    f: impl Fn(Block<'_>, Mat<'_>, Mat<'_>, Range<usize>) + Sync,
 ) {
     let (rows, cols) = (a.rows, b.cols);
     assert_eq!(dst.len(), rows * cols, "product output");
@@ -151,11 +172,8 @@ pub(crate) fn par_product_then(
         let rows = block_range(index / across, tall, rows);
         let cols = block_range(index % across, wide, cols);
         // SAFETY: tiles of distinct indices are disjoint, and `dst` is borrowed for the call.
-        let mut block = unsafe { output.block(rows.clone(), cols.clone()) };
-        block.product(a.rows(rows), b.cols(cols.clone()), 1.0);
-        for row in 0..block.rows {
-            finish(cols.clone(), block.row_mut(row));
-        }
+        let block = unsafe { output.block(rows.clone(), cols.clone()) };
+        f(block, a.rows(rows), b.cols(cols.clone()), cols);
     });
 }
 

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::activation;
 use super::gemm::{Mat, par_product, par_product_then};
 use super::simd::vectorize;
 use crate::kernels::backend::Activation;
@@ -27,38 +28,33 @@ pub fn forward(x: &[f32], rows: usize, w: &[f32], b: &[f32], act: Activation, ou
         let bias = &b[columns];
         vectorize(
             #[inline(always)]
-            || match act {
-                Activation::Identity => row.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
-                Activation::Relu => row.iter_mut().zip(bias).for_each(|(y, b)| *y = relu(*y + b)),
+            || {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+                activation::apply(act, row);
             },
         );
     });
 }
 
-/// `max(x, 0)`, except that NaN stays NaN.
-#[inline(always)]
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
-
-/// Masks `dy` where ReLU cut and adds its rows up into `db`.
-pub(super) fn activation_backward(y: &[f32], act: Activation, dy: &mut [f32], db: &mut [f32]) {
+/// Multiplies `dy` by the derivative of the activation and adds its rows up into `db`.
+pub(super) fn activation_backward(
+    activated: &[f32],
+    act: Activation,
+    dy: &mut [f32],
+    db: &mut [f32],
+) {
     let outputs = db.len();
     let block = ROWS * outputs;
     let partial: Vec<Vec<f32>> = dy
         .par_chunks_mut(block)
-        .zip(y.par_chunks(block))
-        .map(|(dy, y)| {
+        .zip(activated.par_chunks(block))
+        .map(|(dy, activated)| {
             let mut sum = vec![0.0; outputs];
             vectorize(
                 #[inline(always)]
                 || {
-                    for (dy, y) in dy.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)) {
-                        if act == Activation::Relu {
-                            dy.iter_mut()
-                                .zip(y)
-                                .for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 });
-                        }
+                    activation::differentiate(act, activated, dy);
+                    for dy in dy.chunks_exact(outputs) {
                         sum.iter_mut().zip(dy.iter()).for_each(|(sum, g)| *sum += g);
                     }
                 },

@@ -1,22 +1,29 @@
 //! The host's backend: checks nothing that the operations checked, and hands slices to kernels.
 
+mod activation;
 mod adamw;
+mod attention;
+mod bce;
 mod cosine;
+mod dropout;
 mod elementwise;
 pub(crate) mod gemm;
 mod info_nce;
+mod layer_norm;
 pub(crate) mod linear;
 mod pool;
 pub(crate) mod quantize;
 mod rows;
 pub(crate) mod simd;
+mod softmax_ce;
 
 use self::gemm::Mat;
 use self::pool::{HostBuffer, Pool};
 use self::quantize::Book;
 use super::backend::{
-    Activation, AdamWUpdate, Backend, Buffer, InfoNceForward, LinearBackward, Moments,
-    QuantizeBackward,
+    Activation, AdamWUpdate, AttentionBackward, AttentionForward, Backend, BceForward, Buffer,
+    DropoutMask, Factor, InfoNceForward, LayerNormBackward, LinearBackward, Moments,
+    QuantizeBackward, SoftmaxCeForward,
 };
 use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
@@ -40,6 +47,13 @@ fn host_mut(tensor: &mut Tensor) -> &mut [f32] {
 
 fn mat(tensor: &Tensor) -> Mat<'_> {
     Mat::new(host(tensor), tensor.rows(), tensor.cols())
+}
+
+fn factor(factor: Factor<'_>) -> Mat<'_> {
+    match factor {
+        Factor::Plain(tensor) => mat(tensor),
+        Factor::Transposed(tensor) => mat(tensor).t(),
+    }
 }
 
 fn slices(moments: Moments<'_>) -> adamw::Slices<'_> {
@@ -83,6 +97,19 @@ impl Backend for Cpu {
         elementwise::add(host(src), host_mut(dst));
     }
 
+    fn sum(&self, a: &Tensor, b: &Tensor, dst: &mut Tensor) {
+        elementwise::sum(host(a), host(b), host_mut(dst));
+    }
+
+    fn multiply(&self, a: &Tensor, b: &Tensor, dst: &mut Tensor) {
+        elementwise::multiply(host(a), host(b), host_mut(dst));
+    }
+
+    fn multiply_add(&self, a: &Tensor, b: &Tensor, c: &Tensor, dst: &mut Tensor) {
+        self.copy(c, dst);
+        elementwise::accumulate_product(host(a), host(b), host_mut(dst));
+    }
+
     fn scale(&self, dst: &mut Tensor, factor: f32) {
         elementwise::scale(host_mut(dst), factor);
     }
@@ -109,6 +136,10 @@ impl Backend for Cpu {
         rows::gather(host(src), rows, src.cols(), host_mut(dst));
     }
 
+    fn gather_bags(&self, src: &Tensor, rows: &[u32], bag: usize, dst: &mut Tensor) {
+        rows::gather_bags(host(src), rows, bag, src.cols(), host_mut(dst));
+    }
+
     fn add_rows(&self, src: &Tensor, groups: &RowGroups, dst: &mut Tensor) {
         rows::add_groups(host(src), groups, src.cols(), host_mut(dst));
     }
@@ -118,9 +149,22 @@ impl Backend for Cpu {
         rows::put_columns(host(src), src.cols(), host_mut(dst), dst_cols, at);
     }
 
+    fn add_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize) {
+        let dst_cols = dst.cols();
+        rows::add_columns(host(src), src.cols(), host_mut(dst), dst_cols, at);
+    }
+
     fn take_columns(&self, src: &Tensor, at: usize, dst: &mut Tensor) {
         let cols = dst.cols();
         rows::take_columns(host(src), src.cols(), at, host_mut(dst), cols);
+    }
+
+    fn product(&self, a: Factor<'_>, b: Factor<'_>, dst: &mut Tensor) {
+        gemm::par_product(factor(a), factor(b), host_mut(dst));
+    }
+
+    fn activate(&self, x: &Tensor, activation: Activation, y: &mut Tensor) {
+        activation::activate(host(x), activation, host_mut(y));
     }
 
     fn linear_forward(
@@ -135,8 +179,8 @@ impl Backend for Cpu {
     }
 
     fn linear_backward(&self, args: LinearBackward<'_>) {
-        let LinearBackward { x, w, y, activation, dy, dx, dw, db } = args;
-        linear::activation_backward(host(y), activation, host_mut(dy), host_mut(db));
+        let LinearBackward { x, w, activated, activation, dy, dx, dw, db } = args;
+        linear::activation_backward(host(activated), activation, host_mut(dy), host_mut(db));
         let operands = (mat(x), mat(w), mat(dy));
         linear::products_backward(operands, dx.map(host_mut), host_mut(dw));
     }
@@ -147,6 +191,53 @@ impl Backend for Cpu {
 
     fn normalize_backward(&self, y: &Tensor, norms: &Tensor, grad: &mut Tensor) {
         rows::normalize_backward(host(y), y.cols(), host(norms), host_mut(grad));
+    }
+
+    fn layer_norm_forward(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        bias: &Tensor,
+        y: &mut Tensor,
+        moments: &mut Tensor,
+    ) {
+        let (y, moments) = (host_mut(y), host_mut(moments));
+        layer_norm::forward(host(x), host(gain), host(bias), y, moments);
+    }
+
+    fn layer_norm_backward(&self, args: LayerNormBackward<'_>) {
+        let LayerNormBackward { x, gain, moments, dy, dx, dgain, dbias } = args;
+        let operands = layer_norm::Operands {
+            x: host(x),
+            gain: host(gain),
+            moments: host(moments),
+            dy: host(dy),
+        };
+        layer_norm::backward(&operands, dx.map(host_mut), host_mut(dgain), host_mut(dbias));
+    }
+
+    fn dropout(&self, src: &Tensor, mask: &DropoutMask, dst: &mut Tensor) {
+        dropout::apply(host(src), mask, host_mut(dst));
+    }
+
+    fn attention_forward(&self, args: AttentionForward<'_>) {
+        let AttentionForward { q, k, v, options, y, probabilities } = args;
+        let layout = attention::Layout::new(options, q.cols());
+        let operands = (host(q), host(k), host(v));
+        attention::forward(&layout, operands, host_mut(y), host_mut(probabilities));
+    }
+
+    fn attention_backward(&self, args: AttentionBackward<'_>) {
+        let AttentionBackward { q, k, v, options, probabilities, dy, dq, dk, dv } = args;
+        let layout = attention::Layout::new(options, q.cols());
+        let operands = attention::Operands {
+            q: host(q),
+            k: host(k),
+            v: host(v),
+            probabilities: host(probabilities),
+            dy: host(dy),
+        };
+        attention::backward(&layout, &operands, host_mut(dq), host_mut(dk), host_mut(dv));
     }
 
     fn quantize_forward(
@@ -187,6 +278,20 @@ impl Backend for Cpu {
         let (operands, shape) = ((host(a), host(b)), a.shape());
         let (da, db) = (da.map(host_mut), db.map(host_mut));
         host_mut(loss)[0] = info_nce::forward(&self.pool, operands, shape, options, da, db);
+    }
+
+    fn softmax_ce(&self, args: SoftmaxCeForward<'_>) {
+        let SoftmaxCeForward { x, catalogue, targets, options, loss, dx, dcatalogue } = args;
+        let operands = (host(x), host(catalogue), x.cols());
+        let (dx, dcatalogue) = (dx.map(host_mut), dcatalogue.map(host_mut));
+        host_mut(loss)[0] =
+            softmax_ce::forward(&self.pool, operands, targets, options, dx, dcatalogue);
+    }
+
+    fn bce_with_logits(&self, args: BceForward<'_>) {
+        let BceForward { logits, labels, row_weights, loss, gradient } = args;
+        let gradient = gradient.map(host_mut);
+        host_mut(loss)[0] = bce::with_logits(host(logits), labels, row_weights, gradient);
     }
 
     fn squared_cosine(

@@ -21,6 +21,24 @@ pub(super) fn gather(src: &[f32], rows: &[u32], cols: usize, dst: &mut [f32]) {
     });
 }
 
+pub(super) fn gather_bags(src: &[f32], rows: &[u32], bag: usize, cols: usize, dst: &mut [f32]) {
+    let block = (ROWS * cols).max(1);
+    dst.par_chunks_mut(block).zip(rows.par_chunks(ROWS * bag)).for_each(|(dst, rows)| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for (dst, rows) in dst.chunks_exact_mut(cols).zip(rows.chunks_exact(bag)) {
+                    dst.copy_from_slice(&src[rows[0] as usize * cols..][..cols]);
+                    for &row in &rows[1..] {
+                        let src = &src[row as usize * cols..][..cols];
+                        dst.iter_mut().zip(src).for_each(|(d, s)| *d += s);
+                    }
+                }
+            },
+        );
+    });
+}
+
 pub(super) fn add_groups(src: &[f32], groups: &RowGroups, cols: usize, dst: &mut [f32]) {
     let block = (SCATTER_ROWS * cols).max(1);
     dst.par_chunks_mut(block).enumerate().for_each(|(index, dst)| {
@@ -48,6 +66,23 @@ pub(super) fn put_columns(src: &[f32], cols: usize, dst: &mut [f32], dst_cols: u
         for (dst, src) in dst.chunks_exact_mut(dst_cols).zip(src.chunks_exact(cols)) {
             dst[at..at + cols].copy_from_slice(src);
         }
+    });
+}
+
+pub(super) fn add_columns(src: &[f32], cols: usize, dst: &mut [f32], dst_cols: usize, at: usize) {
+    if cols == 0 {
+        return;
+    }
+    let blocks = dst.par_chunks_mut((ROWS * dst_cols).max(1));
+    blocks.zip(src.par_chunks(ROWS * cols)).for_each(|(dst, src)| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for (dst, src) in dst.chunks_exact_mut(dst_cols).zip(src.chunks_exact(cols)) {
+                    dst[at..at + cols].iter_mut().zip(src).for_each(|(d, s)| *d += s);
+                }
+            },
+        );
     });
 }
 

@@ -3,6 +3,8 @@
 //! Everything here is `#[inline(always)]`, so that it is compiled for the instruction set of the
 //! [`vectorize`] call that it ends up in.
 
+use std::ops::Range;
+
 /// Width of the accumulators below: one AVX-512 register, two AVX2 ones.
 const LANES: usize = 16;
 
@@ -40,8 +42,21 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < LOW { 0.0 } else { y * two_to_n }
 }
 
+/// Joins independent accumulators in a fixed tree.
+#[inline(always)]
+fn join<A: Copy>(mut lanes: [A; LANES], combine: impl Fn(A, A) -> A) -> A {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = combine(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 /// Folds `f(&mut accumulator, a, b)` over two slices of one length with [`LANES`] independent
-/// accumulators, which `combine` then joins in a fixed tree.
+/// accumulators, which `combine` then joins.
 #[inline(always)]
 fn fold2<A: Copy>(
     a: &[f32],
@@ -61,14 +76,51 @@ fn fold2<A: Copy>(
     for (lane, (&x, &y)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
         *lane = f(*lane, x, y);
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] = combine(lanes[lane], lanes[lane + width]);
+    join(lanes, combine)
+}
+
+/// `Σ x`.
+#[inline(always)]
+pub(crate) fn sum(x: &[f32]) -> f32 {
+    fold2(
+        x,
+        x,
+        0.0,
+        #[inline(always)]
+        |sum: f32, x, _| sum + x,
+        |p, q| p + q,
+    )
+}
+
+/// The largest `x`; minus infinity for nothing.
+#[inline(always)]
+pub(crate) fn max(x: &[f32]) -> f32 {
+    fold2(
+        x,
+        x,
+        f32::NEG_INFINITY,
+        #[inline(always)]
+        |max, x, _| larger(max, x),
+        larger,
+    )
+}
+
+/// `x = exp(x - shift)`; returns the sum.
+#[inline(always)]
+pub(crate) fn exp_in_place(x: &mut [f32], shift: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let mut chunks = x.chunks_exact_mut(LANES);
+    for x in &mut chunks {
+        for lane in 0..LANES {
+            x[lane] = exp(x[lane] - shift);
+            lanes[lane] += x[lane];
         }
-        width /= 2;
     }
-    lanes[0]
+    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+        *x = exp(*x - shift);
+        *lane += *x;
+    }
+    join(lanes, |p, q| p + q)
 }
 
 /// `a · b`.
@@ -82,6 +134,34 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
         |sum: f32, x, y| x.mul_add(y, sum),
         |p, q| p + q,
     )
+}
+
+/// `out = Σ weight · row` over `row(index) = (weight, row)` for the indices given.
+#[inline(always)]
+pub(crate) fn combine<'a>(
+    indices: Range<usize>,
+    row: impl Fn(usize) -> (f32, &'a [f32]),
+    out: &mut [f32],
+) {
+    let mut at = 0;
+    let mut chunks = out.chunks_exact_mut(LANES);
+    for out in &mut chunks {
+        let mut lanes = [0.0; LANES];
+        for index in indices.clone() {
+            let (weight, row) = row(index);
+            let row = &row[at..at + LANES];
+            for lane in 0..LANES {
+                lanes[lane] = weight.mul_add(row[lane], lanes[lane]);
+            }
+        }
+        out.copy_from_slice(&lanes);
+        at += LANES;
+    }
+    for out in chunks.into_remainder() {
+        let terms = indices.clone().map(&row);
+        *out = terms.fold(0.0, |sum: f32, (weight, row)| weight.mul_add(row[at], sum));
+        at += 1;
+    }
 }
 
 /// `Σ (a - b)²` in double precision.
@@ -210,8 +290,14 @@ mod tests {
             let distance: f32 = pairs().map(|(p, q)| (p - q) * (p - q)).sum();
             assert_eq!(squared_distance(&x, &y), f64::from(distance));
             assert_eq!(square_sum(&x), f64::from(x.iter().map(|p| p * p).sum::<f32>()));
+            assert_eq!(sum(&x), x.iter().sum::<f32>());
+            assert_eq!(max(&x), x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             let max = pairs().map(|(p, q)| p - q).fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(max_difference(&x, &y), max);
+            let mut powers = x.clone();
+            let total = exp_in_place(&mut powers, 1.5);
+            assert!(powers.iter().zip(&x).all(|(power, x)| *power == exp(x - 1.5)));
+            assert!((total - powers.iter().sum::<f32>()).abs() <= 1e-6 * total);
             let sum: f64 = pairs().map(|(p, q)| f64::from(p - q - 1.0).exp()).sum();
             assert!((f64::from(sum_exp_difference(&x, &y, 1.0)) - sum).abs() <= 1e-6 * sum);
             let mut least = (0, f32::INFINITY);

@@ -1,0 +1,161 @@
+//! Tokenizers of a comparison: trained where they are missing, read where they are not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use das_core::artifact::Artifact;
+use das_core::progress::{Cancel, Progress};
+use das_core::sid::files::read_any;
+use das_core::{RowMatrix, Side, files};
+use das_data::DataSet;
+use das_eval::align_sids;
+use das_eval::compare::{Jobs, TaskSplit, Tokens};
+
+use super::{Candidate, Source};
+use crate::config::{DataConfig, RunConfig};
+use crate::observe::Bars;
+use crate::pipeline::{Context, Prepared, Seconds, TrainRun, vectors};
+use crate::run_folder::artifact_of;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Trains and reads the tokenizers of a comparison in `<folder>/runs/<split>/<name>/seed-<n>`.
+/// Content vectors are made once a split, in `<folder>/content/<split>`, for all methods alike.
+pub struct Tokenizers<'a> {
+    data: &'a DataSet,
+    folder: PathBuf,
+    /// By name, each with its settings.
+    candidates: BTreeMap<String, (Candidate, RunConfig)>,
+    bars: &'a Bars,
+    /// The split that the last run was on, as splitting takes a while.
+    prepared: Mutex<Option<(TaskSplit, Prepared)>>,
+}
+
+impl<'a> Tokenizers<'a> {
+    /// Tokenizers of `candidates` over `data`, kept in `folder`.
+    pub fn new(
+        data: &'a DataSet,
+        folder: &Path,
+        candidates: Vec<(Candidate, RunConfig)>,
+        bars: &'a Bars,
+    ) -> Tokenizers<'a> {
+        let candidates = candidates.into_iter().map(|pair| (pair.0.name.clone(), pair)).collect();
+        let prepared = Mutex::new(None);
+        Tokenizers { data, folder: folder.to_path_buf(), candidates, bars, prepared }
+    }
+
+    fn find(
+        &self,
+        name: &str,
+        split: TaskSplit,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Tokens> {
+        let (candidate, config) =
+            self.candidates.get(name).with_context(|| format!("no method `{name}`"))?;
+        match &candidate.source {
+            Source::File(path) => self.from_file(path),
+            Source::Artifact(path) => self.from_artifact(&artifact_of(path), 0.0),
+            Source::Trained(_) => {
+                let run = self.run_folder(name, split, seed);
+                let config = RunConfig { seed, ..on_split(config, split) };
+                let seconds = self.train(&run, split, &config, cancel)?;
+                self.from_artifact(&artifact_of(&run), seconds)
+            }
+        }
+    }
+
+    /// Trains what is not there yet and returns what it took.
+    fn train(
+        &self,
+        run: &Path,
+        split: TaskSplit,
+        config: &RunConfig,
+        cancel: &Cancel,
+    ) -> anyhow::Result<f64> {
+        let timing = run.join("seconds.json");
+        if !timing.exists() {
+            let content = self.folder.join("content").join(split.name());
+            let context = Context { bars: self.bars, cancel };
+            let resume = run.join("config.toml").exists();
+            let published = self.with_split(split, config, |prepared| {
+                let content = Some(content.as_path());
+                TrainRun { prepared, config, out: run, content, resume }.execute(context)
+            })?;
+            files::write_bytes_atomic(&timing, &serde_json::to_vec(&published.seconds)?)?;
+        }
+        let seconds: Seconds = serde_json::from_slice(&files::read(&timing)?)
+            .with_context(|| timing.display().to_string())?;
+        Ok(seconds.total)
+    }
+
+    fn with_split<T>(
+        &self,
+        split: TaskSplit,
+        config: &RunConfig,
+        work: impl FnOnce(&Prepared) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut slot = self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if slot.as_ref().is_none_or(|(of, _)| *of != split) {
+            *slot = Some((split, Prepared::new(self.data.clone(), &config.data)?));
+        }
+        let (_, prepared) = slot.as_ref().context("a split was just prepared")?;
+        work(prepared)
+    }
+
+    fn from_file(&self, path: &Path) -> anyhow::Result<Tokens> {
+        let item = align_sids(&read_any(path, None)?, self.data.item_ids(), path)?;
+        let notes = vec!["IDs of an ID file, the same under every split and seed".to_string()];
+        Ok(Tokens { item, user: None, seconds: 0.0, notes })
+    }
+
+    fn from_artifact(&self, path: &Path, seconds: f64) -> anyhow::Result<Tokens> {
+        let artifact = Artifact::open(path)?;
+        let item = align_sids(&artifact.sids(Side::Item)?, self.data.item_ids(), path)?;
+        let user = if artifact.manifest().sides.contains_key(&Side::User) {
+            Some(align_sids(&artifact.sids(Side::User)?, self.data.user_ids(), path)?)
+        } else {
+            None
+        };
+        Ok(Tokens { item, user, seconds, notes: Vec::new() })
+    }
+
+    fn run_folder(&self, name: &str, split: TaskSplit, seed: u64) -> PathBuf {
+        let plain = name.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '-'), "_");
+        self.folder.join("runs").join(split.name()).join(plain).join(format!("seed-{seed}"))
+    }
+}
+
+impl Jobs for Tokenizers<'_> {
+    fn tokens(
+        &self,
+        method: &str,
+        split: TaskSplit,
+        seed: u64,
+        _progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Tokens, BoxError> {
+        Ok(self.find(method, split, seed, cancel)?)
+    }
+
+    fn item_content(&self, split: TaskSplit) -> Result<Option<Box<dyn RowMatrix>>, BoxError> {
+        let Some((_, config)) = self.candidates.values().next() else { return Ok(None) };
+        let config = on_split(config, split);
+        let cache = self.folder.join("content").join(split.name());
+        let cancel = Cancel::default();
+        let context = Context { bars: self.bars, cancel: &cancel };
+        let items = self.with_split(split, &config, |prepared| {
+            vectors(prepared, &config, Side::Item, &cache, context)
+        })?;
+        Ok(Some(items.matrix))
+    }
+}
+
+/// The same settings on the split of a task.
+fn on_split(config: &RunConfig, split: TaskSplit) -> RunConfig {
+    let data =
+        DataConfig { split: split.kind(), cold_items: split.cold_items(), ..config.data.clone() };
+    RunConfig { data, ..config.clone() }
+}

@@ -1,0 +1,135 @@
+//! The methods on each task: charts of the first metrics, a table of all.
+
+use das_eval::records::Task;
+use maud::{Markup, html};
+
+use super::format::{
+    board_title, ends, headlines, lower_is_better, metric_name, metric_order, summary, value,
+};
+use crate::report::charts::{Estimate, Forest, forest};
+use crate::report::model::{Board, Comparison, MethodResults, REFERENCE};
+
+/// Every task that some method took part in.
+pub(super) fn body(comparison: &Comparison) -> Option<Markup> {
+    let boards = || comparison.boards.iter().filter(|board| !board.rows.is_empty());
+    boards().next()?;
+    Some(html! {
+        p.lead {
+            "Dots are means over seeds, whiskers their 95\u{a0}% confidence intervals (Student’s "
+            "t). A method with one seed has no whiskers. The dotted line marks "
+            code { (REFERENCE) } "."
+        }
+        @for board in boards() { (task(board, comparison)) }
+    })
+}
+
+fn task(board: &Board, comparison: &Comparison) -> Markup {
+    let metrics = metrics(board);
+    let shown = headlines(board.task).iter().filter(|name| metrics.iter().any(|m| m == *name));
+    html! {
+        h3 { (board_title(board)) }
+        p.note { (runs(board)) }
+        div.charts {
+            @for metric in shown {
+                figure {
+                    figcaption {
+                        (metric_name(metric))
+                        @if lower_is_better(metric) { small { " less is better" } }
+                    }
+                    (chart(board, metric, comparison))
+                }
+            }
+        }
+        (table(board, &metrics))
+    }
+}
+
+/// All metrics of a board, in the order of its table.
+fn metrics(board: &Board) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        board.rows.iter().flat_map(|row| row.metrics.keys()).map(String::as_str).collect();
+    names.sort_by_cached_key(|metric| metric_order(board.task, metric));
+    names.dedup();
+    names
+}
+
+/// How much stands behind the numbers.
+fn runs(board: &Board) -> String {
+    let seeds = |row: &MethodResults| row.records.len();
+    let fewest = board.rows.iter().map(seeds).min().unwrap_or(0);
+    let most = board.rows.iter().map(seeds).max().unwrap_or(0);
+    let range = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    let mut presets: Vec<&str> =
+        board.rows.iter().flat_map(|row| &row.records).map(|r| r.preset.as_str()).collect();
+    presets.retain(|preset| !preset.is_empty());
+    presets.sort_unstable();
+    presets.dedup();
+    let preset = match presets.as_slice() {
+        [] => String::new(),
+        [one] => format!(", preset {one}"),
+        several => format!(", presets {}: not all comparable", several.join(" and ")),
+    };
+    let plural = if range == "1" { "" } else { "s" };
+    format!("{range} seed{plural} a method{preset}.")
+}
+
+fn chart(board: &Board, metric: &str, comparison: &Comparison) -> Markup {
+    let estimate = |row: &MethodResults| {
+        let found = row.metrics.get(metric)?;
+        Some(Estimate {
+            label: row.method.clone(),
+            value: found.mean,
+            interval: ends(found),
+            color: comparison.methods.iter().position(|name| *name == row.method).unwrap_or(0),
+            text: summary(metric, found),
+        })
+    };
+    let rows: Vec<Estimate> = board.rows.iter().filter_map(estimate).collect();
+    let reference = rows.iter().find(|row| row.label == REFERENCE).map(|row| row.value);
+    forest(&rows, Forest { axis: &metric_name(metric), reference })
+}
+
+/// Metrics down, methods across; the best mean of a row is bold.
+fn table(board: &Board, metrics: &[&str]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "Metric" }
+                @for row in &board.rows { th.number scope="col" { (row.method) } }
+            } }
+            tbody {
+                @for metric in metrics {
+                    @let best = best(board, metric);
+                    tr {
+                        th scope="row" { (metric_name(metric)) }
+                        @for row in &board.rows {
+                            td.number.best[best.is_some() && best == mean(row, metric)] {
+                                @if let Some(found) = row.metrics.get(*metric) {
+                                    (value(metric, found.mean))
+                                    @if let Some(half) = found.half_width {
+                                        " " small { "± " (value(metric, half)) }
+                                    }
+                                } @else { "–" }
+                            }
+                        }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn mean(row: &MethodResults, metric: &str) -> Option<f64> {
+    row.metrics.get(metric).map(|summary| summary.mean)
+}
+
+/// The best mean, where it is clear which direction is better and there is a choice.
+fn best(board: &Board, metric: &str) -> Option<f64> {
+    let unclear = board.task == Task::Intrinsic && !lower_is_better(metric);
+    let means: Vec<f64> = board.rows.iter().filter_map(|row| mean(row, metric)).collect();
+    if unclear || means.len() < 2 {
+        return None;
+    }
+    let pick = if lower_is_better(metric) { f64::min } else { f64::max };
+    means.into_iter().reduce(pick)
+}

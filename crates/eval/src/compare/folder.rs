@@ -1,0 +1,176 @@
+//! The folder of a comparison.
+
+use std::path::{Path, PathBuf};
+
+use das_core::files;
+use serde_json::Value;
+
+use crate::Result;
+use crate::markdown;
+use crate::pairs::pairs;
+use crate::records::{PerUser, Record, Run, read_records, write_lines};
+use crate::tasks::Outcome;
+
+/// One record a line.
+pub const RESULTS_FILE: &str = "results.jsonl";
+/// One pair of methods a line.
+pub const PAIRS_FILE: &str = "pairs.jsonl";
+/// The tables.
+pub const SUMMARY_FILE: &str = "summary.md";
+
+const IDENTITY_FILE: &str = "comparison.json";
+const RECORDS_FOLDER: &str = "records";
+/// Draws the resamples of the bootstrap.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// Where a comparison keeps its records: `records/` has one file a run, written when the run is
+/// done, and each user's figures beside it; `results.jsonl`, `pairs.jsonl` and `summary.md` are
+/// made of them.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens `path`, or begins a comparison there. `identity` says what must not change between
+    /// the runs of one comparison: the data, the budget, the settings.
+    ///
+    /// # Errors
+    /// If the folder holds a comparison of another identity; the message names the first key
+    /// that differs.
+    pub fn open(path: &Path, identity: &Value) -> Result<Folder> {
+        let folder = Folder { path: path.to_path_buf() };
+        files::create_folder(&folder.path.join(RECORDS_FOLDER))?;
+        files::remove_unfinished(&folder.path)?;
+        let file = folder.path.join(IDENTITY_FILE);
+        if !file.exists() {
+            let text = format!("{identity:#}\n");
+            files::write_bytes_atomic(&file, text.as_bytes())?;
+            return Ok(folder);
+        }
+        let found: Value = serde_json::from_str(&files::read_text(&file)?)
+            .map_err(|error| das_core::Error::format(&file, error.to_string()))?;
+        match difference("", &found, identity) {
+            None => Ok(folder),
+            Some(message) => Err(das_core::Error::format(
+                &file,
+                format!("the folder holds another comparison: {message}; choose a new folder"),
+            )
+            .into()),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All records, by task, variant, method and seed.
+    pub fn records(&self) -> Result<Vec<Record>> {
+        let folder = self.path.join(RECORDS_FOLDER);
+        let unreadable = || das_core::Error::io(&folder, "cannot list");
+        let mut records = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(unreadable())? {
+            let path = entry.map_err(unreadable())?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                records.extend(read_records(&path)?);
+            }
+        }
+        records.sort_by(|a, b| order(&a.run).cmp(&order(&b.run)));
+        Ok(records)
+    }
+
+    /// Keeps the outcome of a run: first each user's figures, then the record, so that a record
+    /// never lacks what it names.
+    pub fn keep(&self, run: &Run, preset: &str, outcome: &Outcome) -> Result<Record> {
+        let record = Record {
+            run: run.clone(),
+            preset: preset.to_owned(),
+            metrics: outcome.metrics.clone(),
+            deciles: outcome.deciles.clone(),
+            seconds: outcome.seconds,
+            curve: outcome.curve.clone(),
+            per_user: outcome.per_user.column_names(),
+            notes: outcome.notes.clone(),
+        };
+        if !record.per_user.is_empty() {
+            outcome.per_user.write(&self.file(run, "users.npy"))?;
+        }
+        write_lines(&self.file(run, "json"), std::slice::from_ref(&record))?;
+        write_lines(&self.path.join(RESULTS_FILE), &self.records()?)?;
+        Ok(record)
+    }
+
+    /// Writes `results.jsonl`, `pairs.jsonl` and `summary.md` anew.
+    pub fn summarize(&self) -> Result<()> {
+        let records = self.records()?;
+        let mut per_user = Vec::new();
+        for record in records.iter().filter(|record| !record.per_user.is_empty()) {
+            let file = self.file(&record.run, "users.npy");
+            per_user.push((record.run.clone(), PerUser::read(&file, &record.per_user)?));
+        }
+        let pairs = pairs(&per_user, BOOTSTRAP_SEED);
+        write_lines(&self.path.join(RESULTS_FILE), &records)?;
+        write_lines(&self.path.join(PAIRS_FILE), &pairs)?;
+        let summary = markdown::summary(&records, &pairs, None);
+        files::write_bytes_atomic(&self.path.join(SUMMARY_FILE), summary.as_bytes())?;
+        Ok(())
+    }
+
+    /// The file of a run: its name in plain letters, and a hash that tells apart what these do
+    /// not.
+    fn file(&self, run: &Run, extension: &str) -> PathBuf {
+        let plain = |text: &str| -> String {
+            text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(48).collect()
+        };
+        let exact = format!("{}\0{}\0{}\0{}", run.method, run.task, run.variant, run.seed);
+        let hash = &files::sha256_bytes(exact.as_bytes())[..8];
+        let variant = if run.variant.is_empty() { "" } else { "-" };
+        let name = format!(
+            "{}{variant}{}-{}-{}-{hash}.{extension}",
+            run.task,
+            plain(&run.variant),
+            plain(&run.method),
+            run.seed
+        );
+        self.path.join(RECORDS_FOLDER).join(name)
+    }
+}
+
+fn order(run: &Run) -> (crate::records::Task, &str, &str, u64) {
+    (run.task, &run.variant, &run.method, run.seed)
+}
+
+/// The first place at which two values differ.
+fn difference(place: &str, found: &Value, expected: &Value) -> Option<String> {
+    if let (Value::Object(left), Value::Object(right)) = (found, expected) {
+        let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+        let null = Value::Null;
+        return keys.into_iter().find_map(|key| {
+            let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+            difference(&place, left.get(key).unwrap_or(&null), right.get(key).unwrap_or(&null))
+        });
+    }
+    (found != expected).then(|| format!("`{place}` is {found} there, now {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use serde_json::json;
+
+    #[test]
+    fn another_identity_is_refused_by_the_key_that_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = |preset| json!({"preset": preset, "data": {"items": "ab"}});
+        Folder::open(folder.path(), &identity("quick")).unwrap();
+        Folder::open(folder.path(), &identity("quick")).unwrap();
+        let error = Folder::open(folder.path(), &identity("full")).unwrap_err().to_string();
+        assert!(error.contains(r#"`preset` is "quick" there, now "full""#), "{error}");
+        let mut other = identity("quick");
+        other["data"]["items"] = json!("cd");
+        let error = Folder::open(folder.path(), &other).map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Core(_)) && error.to_string().contains("`data.items`"));
+    }
+}

@@ -1,0 +1,153 @@
+//! Methods × tasks × variants × seeds.
+
+use std::collections::BTreeSet;
+
+use das_data::{DataSet, Split, SplitKind};
+
+use crate::Result;
+use crate::inputs;
+use crate::records::{Record, Run, Task};
+
+/// Retrieval by item IDs.
+pub(super) const SASREC: &str = "sasrec";
+/// Retrieval of what is clicked most.
+pub(super) const POPULARITY: &str = "popularity";
+/// The ranker without semantic IDs.
+pub(super) const NO_SID: &str = "no-sid";
+/// Ends a `ctr` variant in which semantic IDs stand in for item IDs.
+pub(super) const SID_ONLY: &str = "/sid-only";
+
+/// Share of the items that the cold task holds out.
+const COLD_SHARE: f64 = 0.05;
+
+/// The split that a task, and with it its tokenizers, is run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskSplit {
+    /// Each user's last click is test.
+    LeaveLastOut,
+    /// The same, with a twentieth of the items held out altogether.
+    ColdItems,
+    /// By time over the whole log.
+    GlobalTime,
+    /// By time for each user.
+    PerUserTime,
+}
+
+impl TaskSplit {
+    /// The name in folders and, for `ctr`, in variants.
+    pub fn name(self) -> &'static str {
+        match self {
+            TaskSplit::ColdItems => "cold-items",
+            other => other.kind().name(),
+        }
+    }
+
+    /// Share of the items held out altogether; 0 on all but [`TaskSplit::ColdItems`].
+    pub fn cold_items(self) -> f64 {
+        if self == TaskSplit::ColdItems { COLD_SHARE } else { 0.0 }
+    }
+
+    /// How rows that are not of such items are dealt out.
+    pub fn kind(self) -> SplitKind {
+        match self {
+            TaskSplit::LeaveLastOut | TaskSplit::ColdItems => SplitKind::LeaveLastOut,
+            TaskSplit::GlobalTime => SplitKind::GlobalTime,
+            TaskSplit::PerUserTime => SplitKind::PerUserTime,
+        }
+    }
+
+    /// The split of `data`. The cold items are the same under every seed of a run, so that
+    /// seeds differ in training and not in what is asked.
+    pub fn of(self, data: &DataSet) -> Result<Split> {
+        Ok(match self {
+            TaskSplit::ColdItems => Split::with_cold_items(data, self.kind(), COLD_SHARE, 0)?,
+            _ => Split::new(data, self.kind())?,
+        })
+    }
+
+    /// The split of a run.
+    pub fn of_run(run: &Run) -> TaskSplit {
+        match run.task {
+            Task::Intrinsic | Task::Generative => TaskSplit::LeaveLastOut,
+            Task::Cold => TaskSplit::ColdItems,
+            Task::Ctr if run.variant.starts_with(TaskSplit::GlobalTime.name()) => {
+                TaskSplit::GlobalTime
+            }
+            Task::Ctr => TaskSplit::PerUserTime,
+        }
+    }
+}
+
+/// The runs of a comparison, in the order in which they are done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    runs: Vec<Run>,
+}
+
+impl Plan {
+    /// Every one of `methods` under each task and the seeds `0..seeds`, with the rows to compare
+    /// with: `sasrec` and `popularity` in retrieval, `no-sid` in click prediction. Click
+    /// prediction is run on both time splits, with semantic IDs beside item IDs and instead.
+    ///
+    /// One seed of everything comes before the next, so that an interrupted comparison has
+    /// something to say about every method.
+    pub fn new(methods: &[String], tasks: &[Task], seeds: u64) -> Plan {
+        let mut runs = Vec::new();
+        let mut seen = BTreeSet::new();
+        for seed in 0..seeds {
+            for &task in Task::ALL.iter().filter(|task| tasks.contains(task)) {
+                for (method, variant) in variants(task, methods) {
+                    // Nothing is random about counts: one seed says all.
+                    let fixed = method == POPULARITY && seed > 0;
+                    let run = Run { method, task, variant, seed };
+                    if !fixed && seen.insert(run.clone()) {
+                        runs.push(run);
+                    }
+                }
+            }
+        }
+        Plan { runs }
+    }
+
+    /// All runs.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The runs that have no record among `done`.
+    pub fn missing(&self, done: &[Record]) -> Vec<Run> {
+        let done: BTreeSet<&Run> = done.iter().map(|record| &record.run).collect();
+        self.runs.iter().filter(|run| !done.contains(run)).cloned().collect()
+    }
+
+    /// Refuses a data set that cannot serve some task, before hours go into the others.
+    pub fn check(&self, data: &DataSet) -> Result<()> {
+        if self.runs.iter().any(|run| run.task == Task::Ctr) {
+            inputs::require_labels(data)?;
+        }
+        let splits: BTreeSet<TaskSplit> = self.runs.iter().map(TaskSplit::of_run).collect();
+        splits.into_iter().try_for_each(|split| split.of(data).map(drop))
+    }
+}
+
+fn variants(task: Task, methods: &[String]) -> Vec<(String, String)> {
+    let own = methods.iter().map(String::as_str);
+    let pair = |method: &str, variant: String| (method.to_owned(), variant);
+    match task {
+        Task::Intrinsic => own.map(|method| pair(method, String::new())).collect(),
+        Task::Generative | Task::Cold => {
+            own.chain([SASREC, POPULARITY]).map(|method| pair(method, String::new())).collect()
+        }
+        Task::Ctr => [TaskSplit::GlobalTime, TaskSplit::PerUserTime]
+            .into_iter()
+            .flat_map(|split| {
+                let beside = own.clone().chain([NO_SID]);
+                let beside = beside.map(move |method| pair(method, split.name().to_owned()));
+                let instead = own
+                    .clone()
+                    .map(move |method| pair(method, format!("{}{SID_ONLY}", split.name())));
+                beside.chain(instead)
+            })
+            .collect(),
+    }
+}

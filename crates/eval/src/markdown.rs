@@ -1,0 +1,170 @@
+//! The tables of a comparison in Markdown.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::pairs::Pair;
+use crate::records::{Record, Task};
+use crate::stats::{Interval, confidence_interval};
+
+/// Differences with a p below this are marked.
+const SIGNIFICANT: f64 = 0.05;
+
+/// A column of a table.
+struct Column {
+    metric: &'static str,
+    title: &'static str,
+    best: Best,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Best {
+    Highest,
+    Lowest,
+    /// Neither is better by itself.
+    Neither,
+}
+
+const fn column(metric: &'static str, title: &'static str, best: Best) -> Column {
+    Column { metric, title, best }
+}
+
+fn columns(task: Task) -> Vec<Column> {
+    use Best::{Highest, Lowest, Neither};
+    match task {
+        Task::Intrinsic => vec![
+            column("collision_rate", "collisions", Lowest),
+            column("alone", "alone", Highest),
+            column("perplexity_l0", "perplexity, level 0", Neither),
+            column("agreement@1", "co-click agreement, 1 code", Highest),
+            column("agreement@2", "2 codes", Highest),
+            column("neighbour_coclick@10", "co-click neighbours", Highest),
+            column("neighbour_content@10", "content neighbours", Highest),
+            column("dual_information", "user–item information", Highest),
+        ],
+        Task::Generative | Task::Cold => vec![
+            column("recall@5", "R@5", Highest),
+            column("recall@10", "R@10", Highest),
+            column("recall@20", "R@20", Highest),
+            column("ndcg@5", "N@5", Highest),
+            column("ndcg@10", "N@10", Highest),
+            column("ndcg@20", "N@20", Highest),
+            column("sid_recall@10", "R@10 of SIDs", Neither),
+        ],
+        Task::Ctr => vec![
+            column("auc", "AUC", Highest),
+            column("uauc", "UAUC", Highest),
+            column("gauc", "GAUC", Highest),
+            column("logloss", "log loss", Lowest),
+            column("ece", "ECE", Lowest),
+            column("auc/cold-item", "AUC, cold items", Highest),
+            column("auc/cold-user", "AUC, cold users", Highest),
+        ],
+    }
+}
+
+/// One table for each task and variant: methods by row, metrics by column, mean ± half of the
+/// 95 % interval over seeds, the best mean bold. Against `reference`, by default the first method
+/// that is not a row to compare with, † marks differences with p < 0.05 where `pairs` has them.
+pub fn summary(records: &[Record], pairs: &[Pair], reference: Option<&str>) -> String {
+    let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Vec<&Record>>> = BTreeMap::new();
+    for record in records {
+        let group = groups.entry((record.run.task, &record.run.variant)).or_default();
+        group.entry(&record.run.method).or_default().push(record);
+    }
+    let mut text = String::from("# Comparison\n");
+    for ((task, variant), methods) in groups {
+        let own = methods.keys().copied();
+        let reference = reference.or_else(|| default_reference(own));
+        let title = if variant.is_empty() { String::new() } else { format!(", {variant}") };
+        let _ = write!(text, "\n## {task}{title}\n\n");
+        let own: Vec<&Pair> =
+            pairs.iter().filter(|pair| pair.task == task && pair.variant == variant).collect();
+        table(&mut text, task, &methods, &own, reference);
+    }
+    text
+}
+
+/// `das` where it takes part, else the first method.
+fn default_reference<'a>(mut methods: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    methods.clone().find(|&method| method == "das").or_else(|| methods.next())
+}
+
+fn table(
+    text: &mut String,
+    task: Task,
+    methods: &BTreeMap<&str, Vec<&Record>>,
+    pairs: &[&Pair],
+    reference: Option<&str>,
+) {
+    let values = |records: &[&Record], metric: &str| -> Vec<f64> {
+        records.iter().filter_map(|record| record.metrics.get(metric).copied()).collect()
+    };
+    let interval =
+        |method: &str, metric: &str| confidence_interval(&values(&methods[method], metric));
+    let mut columns = columns(task);
+    columns.retain(|column| methods.keys().any(|m| interval(m, column.metric).is_some()));
+    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+    let _ = writeln!(text, "| method | seeds | {} |", titles.join(" | "));
+    let _ = writeln!(text, "|---|---|{}", "---|".repeat(columns.len()));
+    let mut marked = false;
+    for (&method, records) in methods {
+        let _ = write!(text, "| {} | {} |", escape(method), records.len());
+        for column in &columns {
+            let found = interval(method, column.metric);
+            let best = best(methods.keys().filter_map(|m| interval(m, column.metric)), column.best);
+            let bold = found.is_some_and(|found| Some(found.mean) == best);
+            let mark = differs(pairs, column.metric, method, reference);
+            marked |= mark;
+            let _ = write!(text, " {} |", cell(found, bold, mark));
+        }
+        text.push('\n');
+    }
+    if let Some(reference) = reference.filter(|_| marked) {
+        let reference = escape(reference);
+        let _ = write!(
+            text,
+            "\n† differs from {reference}: p < {SIGNIFICANT}, paired bootstrap over users, seeds \
+             pooled, not corrected for the number of pairs.\n"
+        );
+    }
+}
+
+fn best(found: impl Iterator<Item = Interval>, direction: Best) -> Option<f64> {
+    let means = found.map(|found| found.mean);
+    match direction {
+        Best::Highest => means.max_by(f64::total_cmp),
+        Best::Lowest => means.min_by(f64::total_cmp),
+        Best::Neither => None,
+    }
+}
+
+/// Whether `pairs` tell `method` from the reference.
+fn differs(pairs: &[&Pair], metric: &str, method: &str, reference: Option<&str>) -> bool {
+    reference.is_some_and(|reference| {
+        pairs.iter().any(|pair| {
+            let between = [(method, reference), (reference, method)];
+            pair.metric == metric
+                && between.contains(&(pair.a.as_str(), pair.b.as_str()))
+                && pair.difference.p < SIGNIFICANT
+        })
+    })
+}
+
+fn cell(found: Option<Interval>, bold: bool, mark: bool) -> String {
+    let Some(found) = found else { return "–".to_owned() };
+    let digits = if found.mean.abs() >= 10.0 { 1 } else { 4 };
+    let mean = format!("{:.digits$}", found.mean);
+    let mean = if bold { format!("**{mean}**") } else { mean };
+    let half = found.half_width.map_or(String::new(), |half| format!(" ± {half:.digits$}"));
+    format!("{mean}{}{half}", if mark { "†" } else { "" })
+}
+
+/// Keeps a name from ending its cell or being read as markup.
+fn escape(name: &str) -> String {
+    let special = |c: char| matches!(c, '|' | '\\' | '*' | '`' | '<' | '_' | '[');
+    name.chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| special(c).then_some('\\').into_iter().chain([c]))
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! Methods against each other, user by user.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::records::{PerUser, Run, Task};
+use crate::stats::{PairedDifference, paired_bootstrap};
+
+/// A metric that is a mean over users.
+struct UserMetric {
+    /// Its name in records.
+    name: &'static str,
+    /// The column with each user's value.
+    column: &'static str,
+    /// The column with each user's weight in the mean, where it is not a plain one.
+    weight: Option<&'static str>,
+}
+
+const RETRIEVAL: [UserMetric; 2] = [
+    UserMetric { name: "recall@10", column: "recall@10", weight: None },
+    UserMetric { name: "ndcg@10", column: "ndcg@10", weight: None },
+];
+
+const CLICKS: [UserMetric; 2] = [
+    UserMetric { name: "uauc", column: "auc", weight: None },
+    UserMetric { name: "gauc", column: "auc", weight: Some("rows") },
+];
+
+/// One line of `pairs.jsonl`: metric of `a` minus metric of `b`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The task.
+    pub task: Task,
+    /// Its variant.
+    pub variant: String,
+    /// The metric.
+    pub metric: String,
+    /// One method.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// Difference, interval, p and number of users.
+    #[serde(flatten)]
+    pub difference: PairedDifference,
+}
+
+/// The paired bootstrap of every metric that is a mean over users, between every two methods of
+/// the same task and variant. A user's values are averaged over the seeds of a method first.
+/// Users that a method has no value for are left out of its pairs.
+pub fn pairs(runs: &[(Run, PerUser)], seed: u64) -> Vec<Pair> {
+    let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Vec<&PerUser>>> = BTreeMap::new();
+    for (run, per_user) in runs {
+        let group = groups.entry((run.task, &run.variant)).or_default();
+        group.entry(&run.method).or_default().push(per_user);
+    }
+    let mut found = Vec::new();
+    for ((task, variant), methods) in groups {
+        let metrics = match task {
+            Task::Generative | Task::Cold => &RETRIEVAL[..],
+            Task::Ctr => &CLICKS,
+            Task::Intrinsic => &[],
+        };
+        for metric in metrics {
+            let means: Vec<(&str, BTreeMap<u32, UserMean>)> =
+                methods.iter().map(|(&name, seeds)| (name, over_seeds(seeds, metric))).collect();
+            for (at, (a, left)) in means.iter().enumerate() {
+                for (b, right) in &means[at + 1..] {
+                    let difference = compare(left, right, seed);
+                    found.extend(difference.map(|difference| Pair {
+                        task,
+                        variant: variant.to_owned(),
+                        metric: metric.name.to_owned(),
+                        a: (*a).to_owned(),
+                        b: (*b).to_owned(),
+                        difference,
+                    }));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A user's value, averaged over seeds, and its weight.
+#[derive(Clone, Copy, Default)]
+struct UserMean {
+    sum: f64,
+    weight: f64,
+    seeds: f64,
+}
+
+fn over_seeds(seeds: &[&PerUser], metric: &UserMetric) -> BTreeMap<u32, UserMean> {
+    let mut means: BTreeMap<u32, UserMean> = BTreeMap::new();
+    for per_user in seeds {
+        let Some(values) = per_user.columns.get(metric.column) else { continue };
+        let weights = metric.weight.and_then(|weight| per_user.columns.get(weight));
+        for (at, (&user, &value)) in per_user.users.iter().zip(values).enumerate() {
+            let mean = means.entry(user).or_default();
+            mean.sum += value;
+            mean.seeds += 1.0;
+            // The same under every seed: it counts the user's test rows.
+            mean.weight = weights.map_or(1.0, |weights| weights[at]);
+        }
+    }
+    means
+}
+
+fn compare(
+    left: &BTreeMap<u32, UserMean>,
+    right: &BTreeMap<u32, UserMean>,
+    seed: u64,
+) -> Option<PairedDifference> {
+    let both = left.iter().filter_map(|(user, a)| Some((a, right.get(user)?)));
+    let (differences, weights): (Vec<f64>, Vec<f64>) =
+        both.map(|(a, b)| (a.sum / a.seeds - b.sum / b.seeds, a.weight)).unzip();
+    paired_bootstrap(&differences, &weights, seed)
+}

@@ -1,0 +1,90 @@
+//! Click prediction by a ranker, with and without semantic IDs.
+
+use std::time::Instant;
+
+use das_core::metrics::binary;
+use das_core::sid::SidTable;
+use das_recommend::ranker::{Ranker, RankerConfig};
+
+use super::{Context, Outcome};
+use crate::Result;
+use crate::inputs::{CtrInputs, Slice};
+use crate::records::PerUser;
+
+/// Bins of the calibration error.
+const CALIBRATION_BINS: usize = 20;
+
+/// The semantic IDs that the ranker is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CtrSids<'a> {
+    /// Of users.
+    pub user: Option<&'a SidTable>,
+    /// Of items, as candidates and in histories.
+    pub item: Option<&'a SidTable>,
+}
+
+/// Trains a ranker and measures it on the test impressions: `auc`, `uauc`, `gauc`, `logloss`,
+/// `ece` and `calibration` (predicted over observed clicks), and AUC and log loss of the
+/// [slices](Slice) as `auc/cold-item`. Metrics that need both labels are absent where one is.
+///
+/// # Errors
+/// If the IDs do not fit the inputs, the settings cannot work, or a part lacks one of the labels.
+pub fn ctr(
+    inputs: &CtrInputs,
+    sids: CtrSids<'_>,
+    config: &RankerConfig,
+    context: Context<'_>,
+) -> Result<Outcome> {
+    let mut features = inputs.features.clone();
+    if let Some(sids) = sids.user {
+        features = features.with_user_sids(sids.clone())?;
+    }
+    if let Some(sids) = sids.item {
+        features = features.with_item_sids(sids.clone())?;
+    }
+    let Context { device, seed, progress, cancel } = context;
+    let (train, validation) = (&inputs.train, &inputs.validation);
+    let (ranker, report) =
+        Ranker::train(device, &features, train, validation, config, seed, None, progress, cancel)?;
+    let started = Instant::now();
+    let logits = ranker.predict(&features, &inputs.test)?;
+    let mut outcome = measure(inputs, &logits)?;
+    outcome.seconds.evaluate = started.elapsed().as_secs_f64();
+    outcome.set_training(report);
+    Ok(outcome)
+}
+
+/// The metrics of the test impressions' logits.
+fn measure(inputs: &CtrInputs, logits: &[f32]) -> Result<Outcome> {
+    let test = &inputs.test;
+    let labels = test.labels();
+    let by_user = binary::group_aucs(test.users(), logits, labels);
+    let calibration = binary::calibration(logits, labels, CALIBRATION_BINS)?;
+    let mut outcome = Outcome::default();
+    outcome.set("auc", binary::auc(logits, labels));
+    outcome.set("uauc", binary::uauc(&by_user));
+    outcome.set("gauc", binary::gauc(&by_user));
+    outcome.set("logloss", binary::log_loss(logits, labels));
+    outcome.set("ece", calibration.ece);
+    outcome.set("calibration", calibration.ratio);
+    for slice in Slice::ALL {
+        let inside = inputs.in_slice(slice);
+        let rows: Vec<usize> = (0..inside.len()).filter(|&row| inside[row]).collect();
+        let own_logits: Vec<f32> = rows.iter().map(|&row| logits[row]).collect();
+        let own_labels: Vec<bool> = rows.iter().map(|&row| labels[row]).collect();
+        let name = slice.name();
+        outcome.set(format!("rows/{name}"), rows.len() as f64);
+        outcome.set(format!("auc/{name}"), binary::auc(&own_logits, &own_labels));
+        let loss = (!rows.is_empty()).then(|| binary::log_loss(&own_logits, &own_labels));
+        outcome.set(format!("logloss/{name}"), loss);
+    }
+    outcome.per_user = PerUser {
+        users: by_user.iter().map(|user| user.group).collect(),
+        columns: [
+            ("auc".to_owned(), by_user.iter().map(|user| user.auc).collect()),
+            ("rows".to_owned(), by_user.iter().map(|user| user.rows as f64).collect()),
+        ]
+        .into(),
+    };
+    Ok(outcome)
+}

@@ -1,0 +1,165 @@
+//! Whole comparisons with tokenizers that draw their codes.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use das_core::progress::{Cancel, Progress, Silent};
+use das_core::sid::{SidLayout, SidTable};
+use das_core::streams::stream;
+use das_core::{DenseMatrix, RowMatrix};
+use das_data::DataSet;
+use das_eval::Error;
+use das_eval::compare::{
+    Folder, Jobs, Plan, RESULTS_FILE, SUMMARY_FILE, TaskSplit, Tokens, Workbench, compare,
+    remaining_seconds,
+};
+use das_eval::presets::Preset;
+use das_eval::records::{Record, Seconds, Task, read_records};
+use das_nn::Device;
+use rand::Rng;
+
+use crate::common::*;
+use crate::records::record;
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Draws codes; stops the comparison after some calls.
+struct Drawn {
+    calls: Cell<usize>,
+    stop_after: usize,
+    cancel: Cancel,
+}
+
+const USERS: u32 = 40;
+const ITEMS: u32 = 60;
+
+impl Jobs for Drawn {
+    fn tokens(
+        &self,
+        method: &str,
+        split: TaskSplit,
+        seed: u64,
+        _progress: &dyn Progress,
+        _cancel: &Cancel,
+    ) -> Result<Tokens, Fault> {
+        if method == "broken" {
+            return Err("no such file".into());
+        }
+        self.calls.set(self.calls.get() + 1);
+        if self.calls.get() >= self.stop_after {
+            self.cancel.request();
+        }
+        let table = |rows: u32| {
+            let mut rng = stream(seed, &format!("{method} {}", split.name()), 0);
+            let codes = (0..rows * 2).map(|_| rng.random_range(0..6)).collect();
+            SidTable::new(SidLayout::learned(vec![6, 6]).unwrap(), codes).unwrap()
+        };
+        let user = (method == "two-sided").then(|| table(USERS));
+        Ok(Tokens { item: table(ITEMS), user, seconds: 1.5, notes: vec![] })
+    }
+
+    fn item_content(&self, _split: TaskSplit) -> Result<Option<Box<dyn RowMatrix>>, Fault> {
+        let mut rng = stream(0, "content", 0);
+        let values = (0..ITEMS * 4).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Ok(Some(Box::new(DenseMatrix::new(4, values).unwrap())))
+    }
+}
+
+fn jobs(stop_after: usize) -> Drawn {
+    Drawn { calls: Cell::new(0), stop_after, cancel: Cancel::default() }
+}
+
+/// Every user with clicks and exposures in each part of every split.
+fn market() -> (tempfile::TempDir, DataSet) {
+    let mut rng = stream(4, "market", 0);
+    let rows: Vec<Row> = (0..USERS * 20)
+        .map(|at| {
+            let (user, item) = (at % USERS, rng.random_range(0..ITEMS));
+            Row(user, item, NEW_YEAR + i64::from(at) * 60, rng.random_bool(0.6))
+        })
+        .collect();
+    data_set(USERS, ITEMS, &rows, true)
+}
+
+fn run(data: &DataSet, folder: &Folder, plan: &Plan, jobs: &Drawn) -> das_eval::Result<usize> {
+    let device = Device::cpu();
+    let mut bench = Workbench::new(data, Preset::Quick, &device, jobs);
+    compare(plan, folder, &mut bench, &Silent, &jobs.cancel)
+}
+
+/// All of a record that does not depend on the clock.
+fn figures(records: &[Record]) -> Vec<(String, BTreeMap<String, f64>)> {
+    records.iter().map(|record| (record.run.to_string(), record.metrics.clone())).collect()
+}
+
+#[test]
+fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
+    let (_market, data) = market();
+    let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
+    let plan = Plan::new(&methods, &Task::ALL, 1);
+    plan.check(&data).unwrap();
+    // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead.
+    assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2));
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let open = |at: &tempfile::TempDir| Folder::open(at.path(), &serde_json::json!({})).unwrap();
+
+    let (whole, parts) = (open(&whole), open(&parts));
+    assert_eq!(run(&data, &whole, &plan, &jobs(usize::MAX)).unwrap(), plan.runs().len());
+    let error = run(&data, &parts, &plan, &jobs(4)).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    let done = parts.records().unwrap().len();
+    assert!(done > 0 && done < plan.runs().len(), "{done}");
+    assert_eq!(read_records(&parts.path().join(RESULTS_FILE)).unwrap().len(), done);
+    assert_eq!(run(&data, &parts, &plan, &jobs(usize::MAX)).unwrap(), plan.runs().len() - done);
+    assert_eq!(run(&data, &parts, &plan, &jobs(usize::MAX)).unwrap(), 0);
+
+    let records = whole.records().unwrap();
+    assert_eq!(figures(&records), figures(&parts.records().unwrap()));
+    let intrinsic = |method: &str| {
+        let found =
+            records.iter().find(|r| r.run.task == Task::Intrinsic && r.run.method == method);
+        &found.unwrap().metrics
+    };
+    assert!(intrinsic("two-sided").contains_key("dual_information"));
+    assert!(!intrinsic("one-sided").contains_key("dual_information"));
+    assert!(intrinsic("one-sided").contains_key("neighbour_content@10"));
+    let summary = std::fs::read_to_string(whole.path().join(SUMMARY_FILE)).unwrap();
+    let tables = ["## generative", "## cold", "## ctr, global-time/sid-only", "| no-sid |"];
+    assert_says(&summary, &tables);
+}
+
+#[test]
+fn a_failing_method_is_named_and_what_was_done_is_kept() {
+    let (_market, data) = market();
+    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[Task::Intrinsic], 1);
+    let out = tempfile::tempdir().unwrap();
+    let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+    let error = run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap_err();
+    assert!(matches!(error, Error::Tokenizer { .. }));
+    assert_says(&error.to_string(), &["method `broken`", "no such file"]);
+    assert_eq!(folder.records().unwrap().len(), 1);
+}
+
+#[test]
+fn a_data_set_without_labels_is_refused_before_anything_runs() {
+    let rows: Vec<Row> = (0..20).map(|at| Row(at % 2, at, i64::from(at), true)).collect();
+    let (_folder, data) = data_set(2, 20, &rows, false);
+    let error = Plan::new(&["das".into()], &[Task::Ctr], 1).check(&data).unwrap_err().to_string();
+    assert_says(&error, &["no column `label`"]);
+}
+
+#[test]
+fn what_is_left_is_estimated_from_the_runs_most_alike() {
+    let plan = Plan::new(&["das".into()], &[Task::Generative], 2);
+    assert_eq!(remaining_seconds(&[], plan.runs()), None);
+    let timed = |method: &str, train: f64| Record {
+        seconds: Seconds { train, ..Seconds::default() },
+        ..record(method, 0, &[])
+    };
+    let done = [timed("das", 100.0), timed("popularity", 2.0)];
+    let missing = plan.missing(&done);
+    let names: Vec<&str> = missing.iter().map(|run| run.method.as_str()).collect();
+    assert_eq!(names, ["sasrec", "das", "sasrec"]);
+    // SASRec was never run: the mean of its task.
+    assert_eq!(remaining_seconds(&done, &missing), Some(51.0 + 100.0 + 51.0));
+}

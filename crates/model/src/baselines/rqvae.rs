@@ -1,0 +1,115 @@
+//! `rqvae`: the content-only residual-quantizing autoencoder of TIGER (arXiv:2305.05065), as the
+//! code base of LETTER trains it: L = recon + RQ with both mean-reduced, over items and, ours,
+//! over users alike. It sees content alone; clicks play no part.
+
+use das_core::Side;
+use das_core::progress::Cancel;
+use serde::{Deserialize, Serialize};
+
+use super::rows::{RowsConfig, RowsObjective};
+use crate::method::{Run, Trained};
+use crate::train::{Observer, Position, Stage, train_stage};
+use crate::{NeuralTokenizer, Result, TrainConfig};
+
+/// Settings of `rqvae`. Both sides have the same shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RqvaeConfig {
+    /// Hidden widths of the encoder; the decoder mirrors them.
+    pub hidden: Vec<usize>,
+    /// Codes of each level.
+    pub codebook_sizes: Vec<u32>,
+    /// Width d of codes.
+    pub code_dim: usize,
+    /// Weight of the commitment term.
+    pub commitment_weight: f32,
+    /// Passes over the rows of a side.
+    pub epochs: u32,
+    /// Rows a step; a side with fewer trains on all of them at once.
+    pub batch_size: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Share of all steps spent on linear warm-up, before the cosine decay.
+    pub warmup: f32,
+    /// Lloyd iterations of the residual k-means that sets the codebooks before the first step.
+    pub kmeans_iterations: u32,
+    /// Whether codes that no entity uses are moved onto data after an epoch (ours).
+    pub reset_dead_codes: bool,
+    /// Last epochs without such a reset.
+    pub settle_epochs: u32,
+}
+
+impl Default for RqvaeConfig {
+    fn default() -> RqvaeConfig {
+        RqvaeConfig {
+            hidden: vec![512, 256, 128],
+            codebook_sizes: vec![256; 4],
+            code_dim: 32,
+            commitment_weight: 0.25,
+            epochs: 50,
+            batch_size: 1024,
+            learning_rate: 1e-3,
+            weight_decay: 1e-4,
+            warmup: 0.05,
+            kmeans_iterations: 20,
+            reset_dead_codes: true,
+            settle_epochs: 5,
+        }
+    }
+}
+
+/// Most rows that the fitting of codebooks looks at.
+const CODEBOOK_SAMPLE: usize = 200_000;
+
+impl RqvaeConfig {
+    /// Refuses values that cannot work, naming the key.
+    pub fn check(&self) -> Result<()> {
+        self.rows().check()
+    }
+
+    pub(crate) fn rows(&self) -> RowsConfig {
+        RowsConfig {
+            method: "rqvae",
+            hidden: self.hidden.clone(),
+            codebook_sizes: self.codebook_sizes.clone(),
+            code_dim: self.code_dim,
+            commitment_weight: self.commitment_weight,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            warmup: self.warmup,
+            kmeans_iterations: self.kmeans_iterations,
+            reset_dead_codes: self.reset_dead_codes,
+            settle_epochs: self.settle_epochs,
+            codebook_sample: CODEBOOK_SAMPLE,
+        }
+    }
+}
+
+/// Trains users, then items.
+pub(crate) fn train(
+    config: &RqvaeConfig,
+    common: &TrainConfig,
+    run: &Run<'_>,
+    observer: &mut dyn Observer,
+    cancel: &Cancel,
+) -> Result<Trained> {
+    config.check()?;
+    let training = config.rows().training(common);
+    let mut stage = Stage { run, config: &training, name: Some("user"), from: Position::default() };
+    let new = |side| RowsObjective::new(config.rows(), run, side);
+    let users = train_stage(new(Side::User)?, stage, observer, cancel)?;
+    stage = Stage { name: None, from: users.position, ..stage };
+    let items = train_stage(new(Side::Item)?, stage, observer, cancel)?;
+    let sides = [Some(users.objective.encoder()?), Some(items.objective.encoder()?)];
+    Ok(Trained {
+        tokenizer: Box::new(NeuralTokenizer::new("rqvae", sides)?),
+        extra: Vec::new(),
+        validation: items.validation,
+        epochs: items.position.epochs,
+        steps: items.position.steps,
+    })
+}

@@ -1,0 +1,274 @@
+//! Activations, layer normalisation, cross layer, bags, columns, sums, products and scores.
+
+use das_nn::kernels::linear_forward;
+use das_nn::{Activation, ParamKind, Tape};
+
+use crate::check::{
+    Values, check_gradients, doubles, matmul, probe, probe_reference, rng, run, seeded_params,
+    transpose, uniform,
+};
+
+const DENSE: ParamKind = ParamKind::Dense;
+const TABLE: ParamKind = ParamKind::Table;
+
+/// GELU as its authors approximate it, with a hyperbolic tangent.
+fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+}
+
+fn silu(x: f64) -> f64 {
+    x / (1.0 + (-x).exp())
+}
+
+/// An activation and its definition.
+type Smooth = (Activation, fn(f64) -> f64);
+
+const SMOOTH: [Smooth; 2] = [(Activation::Gelu, gelu), (Activation::Silu, silu)];
+
+/// `x wᵀ + b` of `v[0]`, `v[1]`, `v[2]`.
+fn affine(v: &Values, (n, inputs, outputs): (usize, usize, usize)) -> Vec<f64> {
+    let mut y = matmul(&v[0], &transpose(&v[1], outputs, inputs), (n, inputs, outputs));
+    y.iter_mut().enumerate().for_each(|(i, y)| *y += v[2][i % outputs]);
+    y
+}
+
+#[test]
+fn linear_with_smooth_activations() {
+    for (n, inputs, outputs) in [(1, 1, 1), (5, 7, 3), (70, 3, 4), (3, 5, 150)] {
+        for (act, f) in SMOOTH {
+            check_gradients(
+                &[(DENSE, n, inputs), (DENSE, outputs, inputs), (DENSE, 1, outputs)],
+                81,
+                |tape, p| {
+                    let x = tape.param(p[0]);
+                    let y = tape.linear(x, p[1], p[2], act);
+                    probe(tape, y)
+                },
+                |v| {
+                    let y = affine(v, (n, inputs, outputs));
+                    probe_reference(&y.into_iter().map(f).collect::<Vec<_>>())
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn smooth_activations_far_out_and_on_slices() {
+    let x: Vec<f32> = (-4000..4000).map(|i| i as f32 * 0.025).collect();
+    for (act, f) in SMOOTH {
+        let mut y = vec![0.0; x.len()];
+        linear_forward(&x, x.len(), &[1.0], &[0.0], act, &mut y);
+        for (&x, &y) in x.iter().zip(&y) {
+            let expected = f(f64::from(x));
+            let error = (f64::from(y) - expected).abs();
+            assert!(error <= 1e-5 * expected.abs().max(1e-2), "{act:?}({x}) = {y}");
+        }
+        let (mut params, p) = seeded_params(&[(DENSE, 2, 1), (DENSE, 1, 1), (DENSE, 1, 1)], 82);
+        params.set(p[0], &[1e9, -1e9]).unwrap();
+        params.set(p[1], &[1.0]).unwrap();
+        let mut tape = Tape::new(&params);
+        let x = tape.param(p[0]);
+        let y = tape.linear(x, p[1], p[2], act);
+        assert_eq!(tape.value(y).to_vec(), [1e9, 0.0]);
+        let loss = tape.mse(y, x, 1e-18);
+        assert!(tape.backward(loss).is_finite());
+    }
+}
+
+fn normalized(x: &[f64], gain: &[f64], bias: &[f64]) -> Vec<f64> {
+    let d = gain.len();
+    let row = |x: &[f64]| {
+        let mean = x.iter().sum::<f64>() / d as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
+        let deviation = (variance + 1e-5).sqrt();
+        (0..d).map(|i| (x[i] - mean) / deviation * gain[i] + bias[i]).collect::<Vec<_>>()
+    };
+    x.chunks(d).flat_map(row).collect()
+}
+
+#[test]
+fn layer_norm() {
+    for (n, d) in [(1, 1), (5, 3), (130, 20), (2, 33)] {
+        check_gradients(
+            &[(DENSE, n, d), (DENSE, 1, d), (DENSE, 1, d)],
+            83,
+            |tape, p| {
+                let x = tape.param(p[0]);
+                let y = tape.layer_norm(x, p[1], p[2]);
+                probe(tape, y)
+            },
+            |v| probe_reference(&normalized(&v[0], &v[1], &v[2])),
+        );
+    }
+}
+
+#[test]
+fn layer_norm_of_equal_values_and_of_a_large_offset() {
+    let (mut params, p) = seeded_params(&[(DENSE, 2, 3), (DENSE, 1, 3), (DENSE, 1, 3)], 84);
+    params.set(p[0], &[7.0, 7.0, 7.0, 5000.0, 5001.0, 5002.0]).unwrap();
+    let mut tape = Tape::new(&params);
+    let x = tape.param(p[0]);
+    let y = tape.layer_norm(x, p[1], p[2]);
+    let values = p.iter().map(|&id| doubles(&params.get(id).to_vec())).collect::<Vec<_>>();
+    let expected = normalized(&values[0], &values[1], &values[2]);
+    for (y, e) in tape.value(y).to_vec().into_iter().zip(expected) {
+        assert!((f64::from(y) - e).abs() < 1e-5, "{y}, expected {e}");
+    }
+    let loss = probe(&mut tape, y);
+    assert!(tape.backward(loss).is_finite());
+}
+
+fn crossed(x0: &[f64], x: &[f64], affine: &[f64]) -> Vec<f64> {
+    x0.iter().zip(x).zip(affine).map(|((x0, x), t)| x0 * t + x).collect()
+}
+
+#[test]
+fn cross() {
+    for (n, d) in [(1, 1), (6, 4), (70, 3)] {
+        let layer = [(DENSE, d, d), (DENSE, 1, d)];
+        check_gradients(
+            &[(DENSE, n, d), layer[0], layer[1], (DENSE, n, d)],
+            85,
+            |tape, p| {
+                let (x, x0) = (tape.param(p[0]), tape.param(p[3]));
+                let y = tape.cross(x0, x, p[1], p[2]);
+                probe(tape, y)
+            },
+            |v| probe_reference(&crossed(&v[3], &v[0], &affine(v, (n, d, d)))),
+        );
+        check_gradients(
+            &[(DENSE, n, d), layer[0], layer[1]],
+            86,
+            |tape, p| {
+                let x = tape.param(p[0]);
+                let y = tape.cross(x, x, p[1], p[2]);
+                probe(tape, y)
+            },
+            |v| probe_reference(&crossed(&v[0], &v[0], &affine(v, (n, d, d)))),
+        );
+    }
+}
+
+fn bags(table: &[f64], cols: usize, rows: &[u32], bag: usize) -> Vec<f64> {
+    let value = |i: usize| {
+        let rows = &rows[i / cols * bag..][..bag];
+        rows.iter().map(|&row| table[row as usize * cols + i % cols]).sum()
+    };
+    (0..rows.len() / bag * cols).map(value).collect()
+}
+
+#[test]
+fn gather_bag_with_repeats() {
+    let rows = [4, 0, 4, 4, 2, 0, 1, 1, 5, 0, 0, 3];
+    for kind in [DENSE, TABLE] {
+        for bag in [1, 2, 3, 12] {
+            check_gradients(
+                &[(kind, 6, 3)],
+                87,
+                |tape, p| {
+                    let (x, again) =
+                        (tape.gather_bag(p[0], &rows, bag), tape.gather(p[0], &[2, 5]));
+                    let losses = [(probe(tape, x), 1.0), (probe(tape, again), 1.0)];
+                    tape.weighted_sum(&losses)
+                },
+                |v| {
+                    let again = bags(&v[0], 3, &[2, 5], 1);
+                    probe_reference(&bags(&v[0], 3, &rows, bag)) + probe_reference(&again)
+                },
+            );
+        }
+    }
+    let (params, p) = seeded_params(&[(TABLE, 3000, 5)], 88);
+    let rows: Vec<u32> = (0..900).map(|i| i * 7 % 3000).collect();
+    let mut tape = Tape::new(&params);
+    let x = tape.gather_bag(p[0], &rows, 3);
+    let expected = bags(&doubles(&params.get(p[0]).to_vec()), 5, &rows, 3);
+    let close = |(x, e): (&f32, &f64)| (f64::from(*x) - e).abs() < 1e-6;
+    assert!(tape.value(x).to_vec().iter().zip(&expected).all(close), "several blocks of rows");
+}
+
+#[test]
+fn columns_that_overlap() {
+    check_gradients(
+        &[(DENSE, 70, 5)],
+        89,
+        |tape, p| {
+            let x = tape.param(p[0]);
+            let parts = [tape.columns(x, 0..2), tape.columns(x, 1..5), tape.columns(x, 3..3)];
+            let x = tape.concat(&parts);
+            probe(tape, x)
+        },
+        |v| {
+            let row = |x: &[f64]| [&x[0..2], &x[1..5]].concat();
+            probe_reference(&v[0].chunks(5).flat_map(row).collect::<Vec<_>>())
+        },
+    );
+}
+
+#[test]
+fn sums_and_products_with_shared_operands() {
+    check_gradients(
+        &[(DENSE, 7, 3), (DENSE, 7, 3)],
+        90,
+        |tape, p| {
+            let (a, b) = (tape.param(p[0]), tape.param(p[1]));
+            let constant = tape.input_slice(7, 3, &uniform(21, &mut rng(6)));
+            let product = tape.multiply(a, b);
+            let square = tape.multiply(a, a);
+            let sum = tape.add(product, square);
+            let sum = tape.add(sum, constant);
+            let double = tape.add(b, b);
+            let scaled = tape.multiply(constant, double);
+            let y = tape.add(sum, scaled);
+            probe(tape, y)
+        },
+        |v| {
+            let constant = doubles(&uniform(21, &mut rng(6)));
+            let y = |i: usize| {
+                let (a, b, c) = (v[0][i], v[1][i], constant[i]);
+                a * b + a * a + c + c * 2.0 * b
+            };
+            probe_reference(&(0..21).map(y).collect::<Vec<_>>())
+        },
+    );
+}
+
+#[test]
+fn scores() {
+    for (n, classes, d) in [(1, 1, 1), (5, 7, 3), (3, 140, 2)] {
+        for kind in [DENSE, TABLE] {
+            check_gradients(
+                &[(DENSE, n, d), (kind, classes, d)],
+                91,
+                |tape, p| {
+                    let (x, catalogue) = (tape.param(p[0]), tape.param(p[1]));
+                    let y = tape.scores(x, catalogue);
+                    probe(tape, y)
+                },
+                |v| {
+                    let y = matmul(&v[0], &transpose(&v[1], classes, d), (n, d, classes));
+                    probe_reference(&y)
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn no_rows_at_all() {
+    let specs = [(DENSE, 0, 3), (DENSE, 3, 3), (DENSE, 1, 3), (TABLE, 4, 3)];
+    let (params, p) = seeded_params(&specs, 92);
+    let (loss, gradients) = run(&params, |tape| {
+        let (x, bag) = (tape.param(p[0]), tape.gather_bag(p[3], &[], 2));
+        let y = tape.linear(x, p[1], p[2], Activation::Gelu);
+        let y = tape.layer_norm(y, p[2], p[2]);
+        let y = tape.cross(x, y, p[1], p[2]);
+        let y = tape.add(y, bag);
+        let y = tape.dropout(y, 0.5, &mut rng(7));
+        let y = tape.columns(y, 1..3);
+        probe(tape, y)
+    });
+    assert_eq!(loss, 0.0);
+    assert_eq!(gradients.global_norm(), 0.0);
+}

@@ -1,0 +1,199 @@
+//! The network on the tape: contexts over items, then digits one after another.
+
+use das_core::sid::{SidLayout, SidTable};
+use das_nn::{Activation, ParamId, Params, SoftmaxCe, Tape, Var};
+
+use super::RetrieverConfig;
+use crate::Result;
+use crate::layers::{Builder, Dropout, FeedForward, Linear, Norm, dropout};
+use crate::transformer::Transformer;
+use crate::windows::Packed;
+
+/// Parameters and layers.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) params: Params,
+    layout: SidLayout,
+    label_smoothing: f32,
+    /// Code embeddings of the items of a history by flat code, then the start of a sequence:
+    /// `[V + 1, dim]`.
+    inputs: ParamId,
+    /// `[history + 1, dim]`, by place in the window, the start first.
+    positions: ParamId,
+    transformer: Transformer,
+    /// From the transformer's state to the depth decoder's.
+    bridge: Linear,
+    /// Code embeddings of the digits so far by flat code, then one row for each digit that comes
+    /// next: `[V + D, dim]`.
+    prefixes: ParamId,
+    depth: Vec<FeedForward>,
+    norm: Norm,
+    /// For each digit what its codes are compared with, `[width, dim]`.
+    outputs: Vec<ParamId>,
+}
+
+impl Network {
+    pub(super) fn new(
+        mut builder: Builder,
+        layout: &SidLayout,
+        config: &RetrieverConfig,
+    ) -> Result<Network> {
+        let (dim, vocabulary) = (config.dim, layout.vocabulary_size() as usize);
+        let inputs = builder.embedding("inputs", vocabulary + 1, dim)?;
+        let positions = builder.embedding("positions", config.history + 1, dim)?;
+        let transformer = Transformer::new(&mut builder, "transformer", config.shape())?;
+        let bridge = Linear::new(&mut builder, "bridge", dim, dim)?;
+        let prefixes = builder.embedding("prefixes", vocabulary + layout.num_digits(), dim)?;
+        let mut depth = Vec::with_capacity(config.depth_layers);
+        for at in 0..config.depth_layers {
+            let (name, hidden) = (format!("depth.{at}"), config.depth_hidden);
+            depth.push(FeedForward::new(&mut builder, &name, dim, hidden)?);
+        }
+        let norm = Norm::new(&mut builder, "depth.norm", dim)?;
+        let mut outputs = Vec::with_capacity(layout.num_digits());
+        for (digit, width) in layout.widths().enumerate() {
+            outputs.push(builder.matrix(&format!("outputs.{digit}"), width as usize, dim)?);
+        }
+        Ok(Network {
+            params: builder.finish(),
+            layout: layout.clone(),
+            label_smoothing: config.label_smoothing,
+            inputs,
+            positions,
+            transformer,
+            bridge,
+            prefixes,
+            depth,
+            norm,
+            outputs,
+        })
+    }
+
+    /// Values of all parameters of such a network.
+    pub(super) fn num_values(layout: &SidLayout, config: &RetrieverConfig) -> u128 {
+        let (dim, digits) = (config.dim, layout.num_digits() as u128);
+        // The vocabulary comes three times: as inputs, as prefixes and as outputs.
+        let rows = 3 * u128::from(layout.vocabulary_size()) + config.history as u128 + digits + 2;
+        rows * dim as u128
+            + config.shape().num_values()
+            + Linear::num_values(dim, dim)
+            + config.depth_layers as u128 * FeedForward::num_values(dim, config.depth_hidden)
+            + Norm::num_values(dim)
+    }
+
+    /// What the depth decoder knows of the history at every row, `[rows, dim]`. An item enters as
+    /// the sum of the embeddings of its digits.
+    pub(super) fn contexts(
+        &self,
+        tape: &mut Tape<'_>,
+        tokens: &Tokens,
+        packed: &Packed,
+        mut drop: Dropout<'_>,
+    ) -> Var {
+        let digits = self.layout.num_digits();
+        let start = vec![self.layout.vocabulary_size(); digits];
+        let bags: Vec<u32> = packed
+            .items
+            .iter()
+            .flat_map(|&item| if item == Packed::START { &start } else { tokens.of(item) })
+            .copied()
+            .collect();
+        let items = tape.gather_bag(self.inputs, &bags, digits);
+        let positions = tape.gather(self.positions, &packed.positions);
+        let x = tape.add(items, positions);
+        let x = dropout(tape, x, &mut drop);
+        let states = self.transformer.forward(tape, x, &packed.offsets, &mut drop);
+        self.bridge.forward(tape, states, Activation::Identity)
+    }
+
+    /// States `[n, dim]` from which digit number `digit` is read, for `n` contexts and the flat
+    /// codes `[n, digit]` of the digits before it.
+    pub(super) fn digit(
+        &self,
+        tape: &mut Tape<'_>,
+        contexts: Var,
+        prefixes: &[u32],
+        digit: usize,
+        drop: &mut Dropout<'_>,
+    ) -> Var {
+        let next = self.layout.vocabulary_size() + digit as u32;
+        let bags: Vec<u32> = (0..tape.shape(contexts).0)
+            .flat_map(|row| {
+                let prefix = &prefixes[row * digit..(row + 1) * digit];
+                prefix.iter().copied().chain([next])
+            })
+            .collect();
+        let known = tape.gather_bag(self.prefixes, &bags, digit + 1);
+        let mut x = tape.add(contexts, known);
+        for layer in &self.depth {
+            x = layer.forward(tape, x, drop);
+        }
+        self.norm.forward(tape, x)
+    }
+
+    /// Logits `[n, width]` of digit number `digit` from its states.
+    pub(super) fn logits(&self, tape: &mut Tape<'_>, states: Var, digit: usize) -> Var {
+        let codes = tape.param(self.outputs[digit]);
+        tape.scores(states, codes)
+    }
+
+    /// Mean over rows and digits of the cross entropy of the items that follow the rows.
+    pub(super) fn loss(
+        &self,
+        tape: &mut Tape<'_>,
+        tokens: &Tokens,
+        (packed, targets): (&Packed, &[u32]),
+        mut drop: Dropout<'_>,
+    ) -> Var {
+        let reborrow = drop.as_mut().map(|(rate, rng)| (*rate, &mut **rng));
+        let contexts = self.contexts(tape, tokens, packed, reborrow);
+        let digits = self.layout.num_digits();
+        let label_smoothing = self.label_smoothing;
+        let options = SoftmaxCe { label_smoothing, ..SoftmaxCe::default() };
+        let mut parts = Vec::with_capacity(digits);
+        for (digit, offset) in self.layout.offsets().into_iter().enumerate() {
+            let prefixes: Vec<u32> =
+                targets.iter().flat_map(|&item| &tokens.of(item)[..digit]).copied().collect();
+            let codes: Vec<u32> =
+                targets.iter().map(|&item| tokens.of(item)[digit] - offset).collect();
+            let states = self.digit(tape, contexts, &prefixes, digit, &mut drop);
+            let catalogue = tape.param(self.outputs[digit]);
+            let loss = tape.softmax_ce(states, catalogue, &codes, &options);
+            parts.push((loss, 1.0 / digits as f32));
+        }
+        tape.weighted_sum(&parts)
+    }
+}
+
+/// The IDs of all items as flat codes, in which codes of different digits never meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tokens {
+    digits: usize,
+    codes: Vec<u32>,
+}
+
+impl Tokens {
+    pub(super) fn new(sids: &SidTable) -> Tokens {
+        let offsets = sids.layout().offsets();
+        let flat = |row: &[u32]| -> Vec<u32> {
+            row.iter().zip(&offsets).map(|(code, offset)| code + offset).collect()
+        };
+        let codes = sids.rows().flat_map(flat).collect();
+        Tokens { digits: offsets.len(), codes }
+    }
+
+    /// Number of items.
+    pub(super) fn len(&self) -> usize {
+        self.codes.len() / self.digits
+    }
+
+    /// All flat codes, item by item.
+    pub(super) fn codes(&self) -> &[u32] {
+        &self.codes
+    }
+
+    /// The flat codes of an item.
+    pub(super) fn of(&self, item: u32) -> &[u32] {
+        &self.codes[item as usize * self.digits..][..self.digits]
+    }
+}

@@ -1,0 +1,170 @@
+//! Search down the tree of existing IDs, for a block of histories at once.
+//!
+//! Depth by depth, every kept node is expanded to its existing children, and a rule says which of
+//! them are kept. Keeping the most probable ones is beam search. Keeping all that can still be
+//! among the results is branch and bound: the probability of an ID is a product over its digits,
+//! so no leaf is more probable than a node above it.
+
+use das_core::sid::Trie;
+use das_nn::Tape;
+use rayon::prelude::*;
+
+use super::network::Network;
+
+/// Nodes whose logits are worked out at once.
+const BLOCK: usize = 4096;
+
+/// Which nodes of a depth are expanded further.
+#[derive(Clone, Copy)]
+pub(super) enum Keep<'a> {
+    /// So many of each history, the most probable ones.
+    Best(usize),
+    /// All whose ln p is at least the bound of their history.
+    From(&'a [f32]),
+}
+
+/// The nodes kept on one depth, history by history, in node order.
+struct Frontier {
+    /// Number of the history.
+    histories: Vec<u32>,
+    /// Node of the tree.
+    nodes: Vec<u32>,
+    /// Flat codes of the node's prefix, `[n, depth]`.
+    prefixes: Vec<u32>,
+    /// ln p of the prefix.
+    log_probabilities: Vec<f32>,
+}
+
+/// A child of a kept node.
+#[derive(Clone, Copy)]
+struct Child {
+    /// Place of its parent in the frontier.
+    parent: u32,
+    node: u32,
+    log_probability: f32,
+}
+
+/// The leaves reached for each of the `contexts` `[n, dim]`, with their ln p, in leaf order.
+pub(super) fn search(
+    network: &Network,
+    trie: &Trie,
+    offsets: &[u32],
+    contexts: &[f32],
+    dim: usize,
+    keep: Keep<'_>,
+) -> Vec<Vec<(u32, f32)>> {
+    let count = contexts.len() / dim;
+    let mut frontier = Frontier {
+        histories: (0..count as u32).collect(),
+        nodes: vec![0; count],
+        prefixes: Vec::new(),
+        log_probabilities: vec![0.0; count],
+    };
+    for (depth, &offset) in offsets.iter().enumerate() {
+        let children = expand(network, trie, contexts, dim, &frontier, depth);
+        let kept = select(children, &frontier, count, keep);
+        frontier = descend(trie, &frontier, &kept, depth, offset);
+    }
+    let mut leaves = vec![Vec::new(); count];
+    for ((&history, &leaf), &log_probability) in
+        frontier.histories.iter().zip(&frontier.nodes).zip(&frontier.log_probabilities)
+    {
+        leaves[history as usize].push((leaf, log_probability));
+    }
+    leaves
+}
+
+/// All existing children of the frontier, by parent.
+fn expand(
+    network: &Network,
+    trie: &Trie,
+    contexts: &[f32],
+    dim: usize,
+    frontier: &Frontier,
+    depth: usize,
+) -> Vec<Child> {
+    let mut all = Vec::new();
+    let rows: Vec<u32> = (0..frontier.nodes.len() as u32).collect();
+    for block in rows.chunks(BLOCK) {
+        let (start, end) = (block[0] as usize, block[0] as usize + block.len());
+        let mut tape = Tape::inference(&network.params);
+        let context = tape.input_slice(contexts.len() / dim, dim, contexts);
+        let context = tape.select_rows(context, &frontier.histories[start..end]);
+        let prefixes = &frontier.prefixes[start * depth..end * depth];
+        let states = network.digit(&mut tape, context, prefixes, depth, &mut None);
+        let logits = network.logits(&mut tape, states, depth);
+        let logits = tape.value(logits);
+        let (values, width) = (logits.to_vec(), logits.cols());
+        let children =
+            block.par_iter().zip(values.par_chunks_exact(width)).map(|(&parent, row)| {
+                let at = parent as usize;
+                let total = log_sum_exp(row);
+                let child = |node: u32| {
+                    let logit = row[trie.codes(depth + 1)[node as usize] as usize];
+                    // Rounding must not make a child more probable than its parent.
+                    let step = (logit - total).min(0.0);
+                    Child { parent, node, log_probability: frontier.log_probabilities[at] + step }
+                };
+                trie.children(depth, frontier.nodes[at]).map(child).collect::<Vec<_>>()
+            });
+        all.extend(children.collect::<Vec<_>>().into_iter().flatten());
+    }
+    all
+}
+
+/// The children that are kept, history by history, in node order.
+fn select(
+    mut children: Vec<Child>,
+    frontier: &Frontier,
+    count: usize,
+    keep: Keep<'_>,
+) -> Vec<Child> {
+    let history = |child: &Child| frontier.histories[child.parent as usize] as usize;
+    match keep {
+        Keep::From(bounds) => {
+            children.retain(|child| child.log_probability >= bounds[history(child)]);
+            children
+        }
+        Keep::Best(width) => {
+            let mut of_history = vec![Vec::new(); count];
+            children.into_iter().for_each(|child| of_history[history(&child)].push(child));
+            of_history.par_iter_mut().for_each(|children| keep_best(children, width));
+            of_history.into_iter().flatten().collect()
+        }
+    }
+}
+
+/// Keeps the `width` most probable children, of equals the first, in node order.
+fn keep_best(children: &mut Vec<Child>, width: usize) {
+    if children.len() <= width {
+        return;
+    }
+    children.select_nth_unstable_by(width, |a, b| {
+        b.log_probability.total_cmp(&a.log_probability).then(a.node.cmp(&b.node))
+    });
+    children.truncate(width);
+    children.sort_unstable_by_key(|child| child.node);
+}
+
+/// The frontier one depth below.
+fn descend(trie: &Trie, above: &Frontier, kept: &[Child], depth: usize, offset: u32) -> Frontier {
+    let mut prefixes = Vec::with_capacity(kept.len() * (depth + 1));
+    for child in kept {
+        let parent = child.parent as usize;
+        prefixes.extend_from_slice(&above.prefixes[parent * depth..(parent + 1) * depth]);
+        prefixes.push(trie.codes(depth + 1)[child.node as usize] + offset);
+    }
+    Frontier {
+        histories: kept.iter().map(|child| above.histories[child.parent as usize]).collect(),
+        nodes: kept.iter().map(|child| child.node).collect(),
+        prefixes,
+        log_probabilities: kept.iter().map(|child| child.log_probability).collect(),
+    }
+}
+
+/// ln Σ exp(x), without overflow.
+pub(super) fn log_sum_exp(values: &[f32]) -> f32 {
+    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.iter().map(|&value| f64::from((value - largest).exp())).sum();
+    largest + sum.ln() as f32
+}

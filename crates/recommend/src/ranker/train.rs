@@ -1,0 +1,135 @@
+//! Training: clicks against impressions without a click.
+
+use das_core::checkpoints::CheckpointStore;
+use das_core::metrics::binary;
+use das_core::progress::{Cancel, Progress};
+use das_nn::{Device, Params, Tape, Var};
+use rand_chacha::ChaCha8Rng;
+
+use super::Ranker;
+use super::batch::BatchBuilder;
+use super::builder::Builder;
+use super::config::{RankerConfig, Score};
+use super::digest::InputDigest;
+use super::features::Features;
+use super::impressions::Impressions;
+use super::model::Model;
+use super::schema::{IdRows, Schema};
+use crate::Result;
+use crate::fit::{FitReport, Learner, fit};
+
+impl Ranker {
+    /// Trains a ranker on the rows of `train` and keeps the epoch that scores best on
+    /// `validation`. IDs that occur in no training row or history share the unknown ID.
+    ///
+    /// With a `store`, a checkpoint is written after every epoch, and a training that was cut
+    /// off goes on from the newest to the same bits.
+    ///
+    /// # Errors
+    /// If a setting cannot work, rows do not fit `features` or each other, either log lacks one
+    /// of the two labels, the loss diverges, a file cannot be written, or `cancel` was requested.
+    #[allow(clippy::too_many_arguments)]
+    pub fn train(
+        device: &Device,
+        features: &Features,
+        train: &Impressions,
+        validation: &Impressions,
+        config: &RankerConfig,
+        seed: u64,
+        store: Option<&CheckpointStore>,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(Ranker, FitReport)> {
+        config.check()?;
+        for (part, impressions) in [("training", train), ("validation", validation)] {
+            impressions.check(features)?;
+            impressions.check_labels(part)?;
+        }
+        let schema = Schema::of(features, train);
+        schema.check(&Schema::of(features, validation))?;
+        let ranker = Ranker::fresh(device, features, train, schema, config, seed)?;
+        let mut training = Training { ranker, features, train, validation };
+        let report = fit(&mut training, &config.fit, seed, store, progress, cancel)?;
+        Ok((training.ranker, report))
+    }
+
+    fn fresh(
+        device: &Device,
+        features: &Features,
+        train: &Impressions,
+        schema: Schema,
+        config: &RankerConfig,
+        seed: u64,
+    ) -> Result<Ranker> {
+        let clicked = train.histories().items().iter();
+        let items = train.items().iter().chain(clicked).copied();
+        let user_rows = IdRows::new(features.num_users, train.users().iter().copied());
+        let item_rows = IdRows::new(features.num_items, items);
+        let id_rows = [user_rows.table_rows(), item_rows.table_rows()];
+        let mut builder = Builder::fresh(device, seed);
+        let model = Model::new(&mut builder, config, &schema, id_rows)?;
+        let params = builder.finish()?;
+        Ok(Ranker { config: config.clone(), schema, user_rows, item_rows, model, params })
+    }
+}
+
+/// A ranker in training.
+struct Training<'a> {
+    ranker: Ranker,
+    features: &'a Features,
+    train: &'a Impressions,
+    validation: &'a Impressions,
+}
+
+impl Learner for Training<'_> {
+    fn params(&self) -> &Params {
+        &self.ranker.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.ranker.params
+    }
+
+    fn num_examples(&self) -> usize {
+        self.train.len()
+    }
+
+    fn begin_epoch(&mut self, _seed: u64, _epoch: u64) {}
+
+    fn loss(&self, tape: &mut Tape<'_>, examples: &[u32], rng: &mut ChaCha8Rng) -> Var {
+        let Ranker { config, user_rows, item_rows, model, .. } = &self.ranker;
+        let builder = BatchBuilder {
+            features: self.features,
+            impressions: self.train,
+            user_rows,
+            item_rows,
+            history: config.history,
+            item_multiple: 1,
+        };
+        let mut batch = builder.build(examples);
+        batch.drop_ids(config.id_dropout, rng);
+        batch.history.drop_rows(config.history_dropout, rng);
+        let logits = model.forward(tape, &batch, rng);
+        tape.bce_with_logits(logits, &batch.labels, None)
+    }
+
+    fn fingerprint(&self) -> String {
+        let Ranker { config, schema, .. } = &self.ranker;
+        let mut digest = InputDigest::default();
+        digest.bytes(&serde_json::to_vec(&(config, schema)).expect("plain fields serialise"));
+        digest.features(self.features);
+        digest.impressions(self.train);
+        digest.impressions(self.validation);
+        digest.finish()
+    }
+
+    fn validate(&mut self, _progress: &dyn Progress, cancel: &Cancel) -> Result<f64> {
+        cancel.check()?;
+        let logits = self.ranker.logits(self.features, self.validation);
+        let labels = self.validation.labels();
+        Ok(match self.ranker.config.score {
+            Score::Auc => binary::auc(&logits, labels).expect("both labels occur"),
+            Score::LogLikelihood => -binary::log_loss(&logits, labels),
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! A causal transformer over packed sequences.
+
+use das_nn::{Activation, Attention, Tape, Var};
+
+use crate::fit::width;
+use crate::layers::{Builder, Dropout, FeedForward, Linear, Norm, dropout};
+use crate::{Error, Result};
+
+/// Shape of a [`Transformer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Width of the states.
+    pub(crate) dim: usize,
+    /// Blocks.
+    pub(crate) layers: usize,
+    /// Attention heads; they divide `dim`.
+    pub(crate) heads: usize,
+    /// Hidden width of the feed-forward layers.
+    pub(crate) hidden: usize,
+}
+
+impl Shape {
+    /// Refuses shapes that cannot work, naming the key.
+    pub(crate) fn check(&self) -> Result<()> {
+        const DEEPEST: usize = 64;
+        width("dim", self.dim)?;
+        width("hidden", self.hidden)?;
+        if !(1..=DEEPEST).contains(&self.layers) {
+            return Err(Error::config("layers", format!("1 to {DEEPEST}"), self.layers));
+        }
+        if self.heads == 0 || !self.dim.is_multiple_of(self.heads) {
+            let expected = format!("a divisor of dim ({})", self.dim);
+            return Err(Error::config("heads", expected, self.heads));
+        }
+        Ok(())
+    }
+
+    /// Values of all parameters.
+    pub(crate) fn num_values(&self) -> u128 {
+        let Shape { dim, layers, hidden, .. } = *self;
+        let block = Norm::num_values(dim)
+            + 4 * Linear::num_values(dim, dim)
+            + FeedForward::num_values(dim, hidden);
+        layers as u128 * block + Norm::num_values(dim)
+    }
+}
+
+/// One pre-normalised block: attention, then feed-forward, each added to its input.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    norm: Norm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    mix: Linear,
+    feed_forward: FeedForward,
+}
+
+/// A causal transformer (Vaswani et al., 2017) with the normalisation before each layer (Xiong et
+/// al., 2020), over packed sequences: no row is padding.
+#[derive(Clone, Debug)]
+pub(crate) struct Transformer {
+    heads: usize,
+    blocks: Vec<Block>,
+    norm: Norm,
+}
+
+impl Transformer {
+    pub(crate) fn new(builder: &mut Builder, name: &str, shape: Shape) -> Result<Transformer> {
+        let Shape { dim, layers, heads, hidden } = shape;
+        let mut blocks = Vec::with_capacity(layers);
+        for at in 0..layers {
+            let part = |part: &str| format!("{name}.{at}.{part}");
+            blocks.push(Block {
+                norm: Norm::new(builder, &part("norm"), dim)?,
+                query: Linear::new(builder, &part("query"), dim, dim)?,
+                key: Linear::new(builder, &part("key"), dim, dim)?,
+                value: Linear::new(builder, &part("value"), dim, dim)?,
+                mix: Linear::new(builder, &part("mix"), dim, dim)?,
+                feed_forward: FeedForward::new(builder, &part("feed_forward"), dim, hidden)?,
+            });
+        }
+        let norm = Norm::new(builder, &format!("{name}.norm"), dim)?;
+        Ok(Transformer { heads, blocks, norm })
+    }
+
+    /// States `[rows, dim]` of sequences that own the rows `offsets[s]..offsets[s + 1]` of `x`; a
+    /// row sees itself and the rows of its sequence before it.
+    pub(crate) fn forward(
+        &self,
+        tape: &mut Tape<'_>,
+        x: Var,
+        offsets: &[u32],
+        drop: &mut Dropout<'_>,
+    ) -> Var {
+        let mut x = x;
+        for block in &self.blocks {
+            let normed = block.norm.forward(tape, x);
+            let [q, k, v] = [block.query, block.key, block.value]
+                .map(|linear| linear.forward(tape, normed, Activation::Identity));
+            let packed =
+                Attention { heads: self.heads, queries: offsets, keys: offsets, causal: true };
+            let seen = tape.attention(q, k, v, &packed);
+            let change = block.mix.forward(tape, seen, Activation::Identity);
+            let change = dropout(tape, change, drop);
+            x = tape.add(x, change);
+            x = block.feed_forward.forward(tape, x, drop);
+        }
+        self.norm.forward(tape, x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use das_core::streams::stream;
+    use das_nn::{Device, Params};
+    use rand::Rng;
+
+    use super::*;
+
+    const DIM: usize = 8;
+
+    fn states(transformer: &Transformer, params: &Params, x: &[f32], offsets: &[u32]) -> Vec<f32> {
+        let mut tape = Tape::inference(params);
+        let x = tape.input_slice(x.len() / DIM, DIM, x);
+        let states = transformer.forward(&mut tape, x, offsets, &mut None);
+        tape.value(states).to_vec()
+    }
+
+    #[test]
+    fn a_row_sees_no_later_row_and_no_other_sequence() {
+        let mut rng = stream(1, "test", 0);
+        let mut builder = Builder::drawing(&Device::cpu(), stream(2, "test", 0));
+        let shape = Shape { dim: DIM, layers: 2, heads: 2, hidden: 12 };
+        let transformer = Transformer::new(&mut builder, "t", shape).unwrap();
+        let params = builder.finish();
+        let count: usize = params.ids().map(|id| params.get(id).len()).sum();
+        assert_eq!(count as u128, shape.num_values());
+
+        let mut x: Vec<f32> = (0..7 * DIM).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let before = states(&transformer, &params, &x, &[0, 3, 7]);
+        let alone = states(&transformer, &params, &x[3 * DIM..], &[0, 4]);
+        for (packed, alone) in before[3 * DIM..].iter().zip(&alone) {
+            assert!((packed - alone).abs() < 1e-5);
+        }
+        x[5 * DIM] += 1.0;
+        let after = states(&transformer, &params, &x, &[0, 3, 7]);
+        assert_eq!(before[..5 * DIM], after[..5 * DIM]);
+        for row in 5..7 {
+            assert_ne!(before[row * DIM..][..DIM], after[row * DIM..][..DIM]);
+        }
+    }
+}

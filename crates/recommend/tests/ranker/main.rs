@@ -1,0 +1,7 @@
+//! The CTR ranker, against planted markets and against itself.
+
+mod inputs;
+mod market;
+mod prediction;
+mod saved;
+mod training;
