@@ -52,6 +52,12 @@ pub enum Command {
         after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json"
     )]
     Export(ExportArgs),
+    /// Train a generative retriever on the IDs of a run, measure it and keep it in the artifact
+    #[command(after_help = "Example:\n  das train-retriever --run runs/first --data shop")]
+    TrainRetriever(RecommendArgs),
+    /// Train a click-through ranker on the IDs of a run, measure it and keep it in the artifact
+    #[command(after_help = "Example:\n  das train-ranker --run runs/first --data shop")]
+    TrainRanker(RecommendArgs),
     /// Compare tokenizers: train what is missing, evaluate, and say which differences are real
     #[command(after_help = "Examples:\n  \
         das compare --data shop --out comparison\n  \
@@ -221,6 +227,26 @@ impl From<SideArg> for Side {
             SideArg::Item => Side::Item,
         }
     }
+}
+
+/// Arguments of `das train-retriever` and `das train-ranker`.
+#[derive(Debug, Args)]
+pub struct RecommendArgs {
+    /// The run, or its artifact folder
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The data set that the run was trained on
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// The budget: quick, standard or full
+    #[arg(long, default_value_t = Preset::Standard)]
+    pub preset: Preset,
+    /// Override one setting, e.g. retriever.dim=64 or ranker.fit.epochs=4 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `das compare`.

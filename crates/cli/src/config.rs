@@ -7,6 +7,7 @@ use das_content::TfidfSvdConfig;
 use das_core::Side;
 use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
+use das_eval::presets::{Budget, Preset};
 use das_model::{
     LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig, RqkmeansConfig, RqvaeConfig,
     TrainConfig,
@@ -44,6 +45,18 @@ pub struct RunConfig {
     pub letter: LetterConfig,
     /// QARM.
     pub qarm: QarmConfig,
+    /// Settings of the generative retriever over those of a preset.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub retriever: Table,
+    /// Settings of SASRec over those of a preset.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub sasrec: Table,
+    /// Settings of the ranker over those of a preset.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub ranker: Table,
+    /// How retrieval is asked, over what a preset says.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub search: Table,
 }
 
 /// How the data set is split and read.
@@ -113,6 +126,26 @@ impl RunConfig {
         Ok(config)
     }
 
+    /// The recommenders of `preset` under these settings.
+    pub fn budget(&self, preset: Preset) -> anyhow::Result<Budget> {
+        let mut table = Table::try_from(preset.budget())?;
+        let sections = [
+            ("retriever", &self.retriever),
+            ("sasrec", &self.sasrec),
+            ("ranker", &self.ranker),
+            ("search", &self.search),
+        ];
+        for (name, changes) in sections {
+            if let Some(section) = table.get_mut(name).and_then(Value::as_table_mut) {
+                merge(section, changes);
+            }
+        }
+        let budget: Budget =
+            table.try_into().map_err(|error: toml::de::Error| usage(error.to_string().trim()))?;
+        budget.check().map_err(usage)?;
+        Ok(budget)
+    }
+
     /// The sections of the baselines.
     pub fn methods(&self) -> MethodConfigs {
         MethodConfigs {
@@ -131,6 +164,7 @@ impl RunConfig {
         self.content.validate().map_err(content_usage)?;
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
+        self.budget(Preset::Standard)?;
         if self.threads > 4096 {
             let found = self.threads;
             return Err(
@@ -178,6 +212,18 @@ fn content_usage(error: das_content::Error) -> UsageError {
             UsageError(format!("config key `content.{key}`: expected {expected}, found {got}"))
         }
         other => usage(other),
+    }
+}
+
+/// Sets in `table` what `changes` says, section by section.
+fn merge(table: &mut Table, changes: &Table) {
+    for (key, change) in changes {
+        match (table.get_mut(key), change) {
+            (Some(Value::Table(section)), Value::Table(changes)) => merge(section, changes),
+            _ => {
+                table.insert(key.clone(), change.clone());
+            }
+        }
     }
 }
 
@@ -241,6 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn recommenders_start_from_a_preset() {
+        let config = load(&["retriever.fit.epochs=7", "search.exact=true"]).unwrap();
+        let (found, plain) = (config.budget(Preset::Full).unwrap(), Preset::Full.budget());
+        assert_eq!((found.retriever.fit.epochs, found.search.exact), (7, true));
+        assert_eq!((found.retriever.dim, found.sasrec), (plain.retriever.dim, plain.sasrec));
+    }
+
+    #[test]
+    fn collisions_go_as_the_method_has_it_unless_told() {
+        let policy = |overrides: &[&str]| load(overrides).unwrap().collision.policy;
+        assert_eq!(policy(&["method=letter"]), CollisionPolicy::Sinkhorn);
+        assert_eq!(policy(&["method=letter", "collision.policy=none"]), CollisionPolicy::None);
+        assert_eq!(policy(&["method=qarm"]), CollisionPolicy::Suffix);
+    }
+
+    #[test]
     fn bad_keys_and_values_are_usage_errors_that_name_them() {
         for (assignment, expected) in [
             ("train.epoch=3", "epoch"),
@@ -255,6 +317,12 @@ mod tests {
             ("collision.sinkhorn.epsilon=0", "collision.sinkhorn.epsilon"),
             ("data.split=random", "random"),
             ("seed.x.y=1", "x"),
+            ("method=tiger", "tiger"),
+            ("rqvae.codebook_sizes=[]", "rqvae.codebook_sizes"),
+            ("retriever.dims=64", "dims"),
+            ("retriever.heads=3", "heads"),
+            ("ranker.dropout=1.5", "ranker.dropout"),
+            ("search.beam=0", "search.beam"),
         ] {
             let error = load(&[assignment]).unwrap_err();
             assert!(error.downcast_ref::<UsageError>().is_some(), "{assignment}: {error:?}");

@@ -37,11 +37,7 @@ impl RunFolder {
             bail!("{path}: there is no run to resume; start it without --resume");
         }
         files::create_folder(root)?;
-        let lock =
-            File::create(root.join(LOCK)).with_context(|| format!("{path}: cannot write"))?;
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            bail!("{path}: another process is training in this folder");
-        }
+        let lock = lock(root)?;
         files::remove_unfinished(root)?;
         Ok(RunFolder { root: root.to_path_buf(), _lock: lock })
     }
@@ -99,6 +95,16 @@ impl RunFolder {
     pub fn artifact(&self) -> PathBuf {
         artifact_of(&self.root)
     }
+}
+
+/// Makes this the only process at work in `folder`; the system frees the lock however it ends.
+pub fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(LOCK);
+    let lock = File::create(&path).with_context(|| format!("{}: cannot write", path.display()))?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        bail!("{}: another process is training in this folder", folder.display());
+    }
+    Ok(lock)
 }
 
 /// Whether a folder holds anything but hidden files; one that does not exist holds nothing.

@@ -26,19 +26,44 @@ pub enum Preset {
     Full,
 }
 
-/// The budget of next-item retrieval.
+/// What the recommenders of a comparison are and may cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RetrievalBudget {
+#[serde(deny_unknown_fields)]
+pub struct Budget {
     /// The generative retriever and its training.
     pub retriever: RetrieverConfig,
     /// SASRec and its training.
     pub sasrec: SasRecConfig,
+    /// The ranker and its training.
+    pub ranker: RankerConfig,
+    /// How retrieval is asked.
+    pub search: Search,
+}
+
+/// The questions of next-item retrieval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
     /// Test queries, evenly spread over users; 0 takes all.
-    pub test_queries: usize,
+    pub queries: usize,
     /// Width of the beam search that answers them.
     pub beam: usize,
     /// Answers by exact search instead.
     pub exact: bool,
+}
+
+impl Budget {
+    /// Refuses values that cannot work, naming the key.
+    pub fn check(&self) -> Result<()> {
+        self.retriever.check()?;
+        self.sasrec.check()?;
+        self.ranker.check()?;
+        if self.search.beam == 0 {
+            let message = "config key `search.beam`: expected at least 1, found 0";
+            return Err(Error::Invalid(message.into()));
+        }
+        Ok(())
+    }
 }
 
 impl Preset {
@@ -54,27 +79,26 @@ impl Preset {
         }
     }
 
-    /// The budget of `generative` and `cold`.
-    pub fn retrieval(self) -> RetrievalBudget {
-        let (mut retriever, mut sasrec) = (RetrieverConfig::default(), SasRecConfig::default());
+    /// What a comparison under it may cost.
+    pub fn budget(self) -> Budget {
+        let mut budget = Budget {
+            retriever: RetrieverConfig::default(),
+            sasrec: SasRecConfig::default(),
+            ranker: RankerConfig::default(),
+            search: Search { queries: 0, beam: 50, exact: false },
+        };
         let [of_retriever, of_sasrec] = match self {
             Preset::Quick => [3, 4],
             Preset::Standard => [12, 16],
             Preset::Full => [60, 80],
         };
-        self.limit(&mut retriever.fit, of_retriever);
-        self.limit(&mut sasrec.fit, of_sasrec);
-        let test_queries = if self == Preset::Quick { 5000 } else { 0 };
-        RetrievalBudget { retriever, sasrec, test_queries, beam: 50, exact: false }
-    }
-
-    /// The budget of `ctr`.
-    pub fn ranker(self) -> RankerConfig {
-        let mut ranker = RankerConfig::default();
+        self.limit(&mut budget.retriever.fit, of_retriever);
+        self.limit(&mut budget.sasrec.fit, of_sasrec);
         if self == Preset::Quick {
-            self.limit(&mut ranker.fit, 4);
+            self.limit(&mut budget.ranker.fit, 4);
+            budget.search.queries = 5000;
         }
-        ranker
+        budget
     }
 
     /// Sets the epochs. The learning rate falls over all of them, so a shorter budget is a whole

@@ -1,7 +1,6 @@
 //! `das compare`.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -19,6 +18,7 @@ use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
 use crate::pipeline::{Candidate, Source, Tokenizers};
+use crate::run_folder::lock;
 use crate::usage::UsageError;
 
 /// Runs what of the comparison is missing and sums up all of it.
@@ -26,6 +26,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     // Everything that can be wrong with the call shows before hours go into a part of it.
     let candidates = candidates(args)?;
     let settings = RunConfig::load(args.settings.config.as_deref(), &args.settings.overrides)?;
+    let budget = settings.budget(args.preset)?;
     use_threads(settings.threads)?;
     let cancel = interrupt::install()?;
     let bars = Bars::new();
@@ -42,7 +43,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     check_unchanged(&args.out, files)?;
     let tokenizers = Tokenizers::new(&data, &args.out, candidates, &bars);
     let device = Device::cpu();
-    let mut bench = Workbench::new(&data, args.preset, &device, &tokenizers);
+    let mut bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);
     compare(&plan, &folder, &mut bench, &bars, &cancel)?;
 
     if args.json {
@@ -89,16 +90,6 @@ fn check_files(
         }
     }
     Ok(sums)
-}
-
-/// One process at a time; the system frees the lock however that ends.
-fn lock(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join(".lock");
-    let lock = File::create(&path).with_context(|| format!("{}: cannot write", path.display()))?;
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        bail!("{}: another process is comparing in this folder", folder.display());
-    }
-    Ok(lock)
 }
 
 /// What must stay the same between the runs of one comparison.

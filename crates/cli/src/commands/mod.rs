@@ -8,6 +8,7 @@ mod encode;
 mod export;
 pub mod import;
 mod inspect;
+mod recommend;
 mod report;
 mod train;
 
@@ -23,6 +24,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::TrainRetriever(args) => recommend::retriever(&args),
+        Command::TrainRanker(args) => recommend::ranker(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,5 +1,6 @@
 //! From a data-set folder to a published artifact, as the commands put it together.
 
+mod attach;
 mod comparison;
 mod content;
 mod fit;
@@ -8,6 +9,7 @@ mod prepare;
 mod publish;
 mod train_run;
 
+pub use attach::PublishedRun;
 pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
 pub use fit::{Fitted, fit};

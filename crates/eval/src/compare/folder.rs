@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use das_core::checkpoints::CheckpointStore;
 use das_core::files;
 use serde_json::Value;
 
@@ -80,6 +81,11 @@ impl Folder {
         Ok(records)
     }
 
+    /// Where the training of a run's recommender is kept until the run is done.
+    pub fn checkpoints(&self, run: &Run) -> Result<CheckpointStore> {
+        Ok(CheckpointStore::open(&self.file(run, "checkpoints"))?)
+    }
+
     /// Keeps the outcome of a run: first each user's figures, then the record, so that a record
     /// never lacks what it names.
     pub fn keep(&self, run: &Run, preset: &str, outcome: &Outcome) -> Result<Record> {
@@ -98,7 +104,13 @@ impl Folder {
         }
         write_lines(&self.file(run, "json"), std::slice::from_ref(&record))?;
         write_lines(&self.path.join(RESULTS_FILE), &self.records()?)?;
-        Ok(record)
+        let checkpoints = self.file(run, "checkpoints");
+        match std::fs::remove_dir_all(&checkpoints) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(das_core::Error::io(&checkpoints, "cannot remove")(error).into())
+            }
+            _ => Ok(record),
+        }
     }
 
     /// Writes `results.jsonl`, `pairs.jsonl` and `summary.md` anew.

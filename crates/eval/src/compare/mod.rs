@@ -47,7 +47,8 @@ fn run_missing(
         let left = left.map_or(String::new(), |left| format!(", {} left", minutes(left)));
         progress.begin(&format!("run {} of {}{left}: {run}", at + 1, missing.len()), None);
         progress.end();
-        let outcome = bench.run(run, progress, cancel)?;
+        let store = folder.checkpoints(run)?;
+        let outcome = bench.run(run, Some(&store), progress, cancel)?;
         records.push(folder.keep(run, bench.preset(), &outcome)?);
     }
     Ok(missing.len())

@@ -1,5 +1,6 @@
 //! Where a run gets its inputs and its tokenizer, and is done.
 
+use das_core::checkpoints::CheckpointStore;
 use das_core::progress::{Cancel, Progress};
 use das_core::sid::SidTable;
 use das_core::{HeldOut, RowMatrix, Side};
@@ -8,7 +9,7 @@ use das_nn::Device;
 
 use super::plan::{NO_SID, POPULARITY, SASREC, SID_ONLY, TaskSplit};
 use crate::inputs::{CtrInputs, SequenceInputs};
-use crate::presets::Preset;
+use crate::presets::{Budget, Preset};
 use crate::records::{Run, Task};
 use crate::tasks::{
     Candidate, Context, CtrSids, IntrinsicInputs, Outcome, ctr, generative, intrinsic,
@@ -53,6 +54,7 @@ pub trait Jobs {
 pub struct Workbench<'a> {
     data: &'a DataSet,
     preset: Preset,
+    budget: Budget,
     device: &'a Device,
     jobs: &'a dyn Jobs,
     prepared: Option<Prepared>,
@@ -73,7 +75,7 @@ enum Inputs {
 }
 
 impl Prepared {
-    fn new(data: &DataSet, task_split: TaskSplit, preset: Preset) -> Result<Prepared> {
+    fn new(data: &DataSet, task_split: TaskSplit, max_history: usize) -> Result<Prepared> {
         let split = task_split.of(data)?;
         let clicks = TrainingClicks::new(data, &split, CoClickConfig::default())?;
         let inputs = match task_split {
@@ -82,7 +84,7 @@ impl Prepared {
             }
             TaskSplit::ColdItems => Inputs::Sequences(SequenceInputs::cold(data, &split, &clicks)?),
             TaskSplit::GlobalTime | TaskSplit::PerUserTime => {
-                Inputs::Impressions(CtrInputs::new(data, &split, preset.ranker().history)?)
+                Inputs::Impressions(CtrInputs::new(data, &split, max_history)?)
             }
         };
         let held_out = clicks.held_out(data, &split, Part::Test);
@@ -91,14 +93,14 @@ impl Prepared {
 }
 
 impl<'a> Workbench<'a> {
-    /// A workbench over `data` under the budget of `preset`.
+    /// A workbench over `data` under `budget`, which is that of `preset`, changed perhaps.
     pub fn new(
         data: &'a DataSet,
-        preset: Preset,
+        (preset, budget): (Preset, Budget),
         device: &'a Device,
         jobs: &'a dyn Jobs,
     ) -> Workbench<'a> {
-        Workbench { data, preset, device, jobs, prepared: None }
+        Workbench { data, preset, budget, device, jobs, prepared: None }
     }
 
     /// The name of the budget.
@@ -106,18 +108,25 @@ impl<'a> Workbench<'a> {
         self.preset.name()
     }
 
-    /// Does one run: prepares its inputs, gets its IDs, trains and measures.
+    /// Does one run: prepares its inputs, gets its IDs, trains and measures. With a `store`, a
+    /// recommender's training that was interrupted is continued.
     ///
     /// # Errors
     /// What the inputs, the [`Jobs`] or the task say.
-    pub fn run(&mut self, run: &Run, progress: &dyn Progress, cancel: &Cancel) -> Result<Outcome> {
+    pub fn run(
+        &mut self,
+        run: &Run,
+        store: Option<&CheckpointStore>,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
         let task_split = TaskSplit::of_run(run);
         let tokens = match run.method.as_str() {
             SASREC | POPULARITY | NO_SID => None,
             method => Some(self.tokens(method, task_split, run.seed, progress, cancel)?),
         };
         self.prepare(task_split)?;
-        let context = Context { device: self.device, seed: run.seed, progress, cancel };
+        let context = Context { device: self.device, seed: run.seed, store, progress, cancel };
         let mut outcome = self.measure(run, tokens.as_ref(), context)?;
         if let Some(tokens) = tokens {
             outcome.seconds.tokenizer = tokens.seconds;
@@ -129,7 +138,7 @@ impl<'a> Workbench<'a> {
     /// Prepares the inputs of a split, unless they are those at hand.
     fn prepare(&mut self, task_split: TaskSplit) -> Result<()> {
         if self.prepared.as_ref().is_none_or(|prepared| prepared.task_split != task_split) {
-            self.prepared = Some(Prepared::new(self.data, task_split, self.preset)?);
+            self.prepared = Some(Prepared::new(self.data, task_split, self.budget.ranker.history)?);
         }
         Ok(())
     }
@@ -156,14 +165,14 @@ impl<'a> Workbench<'a> {
                     (None, POPULARITY) => Candidate::Popularity,
                     _ => return Err(no_ids(run)),
                 };
-                generative(inputs, candidate, &self.preset.retrieval(), context)
+                generative(inputs, candidate, &self.budget, context)
             }
             (Inputs::Impressions(inputs), _) => {
                 let sids = CtrSids {
                     item: tokens.map(|tokens| &tokens.item),
                     user: tokens.and_then(|tokens| tokens.user.as_ref()),
                 };
-                let mut config = self.preset.ranker();
+                let mut config = self.budget.ranker.clone();
                 config.use_item_ids = !run.variant.ends_with(SID_ONLY);
                 ctr(inputs, sids, &config, context)
             }

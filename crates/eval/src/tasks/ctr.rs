@@ -35,6 +35,19 @@ pub fn ctr(
     config: &RankerConfig,
     context: Context<'_>,
 ) -> Result<Outcome> {
+    Ok(train_ranker(inputs, sids, config, context)?.1)
+}
+
+/// Trains a ranker and measures it as [`ctr`] does.
+///
+/// # Errors
+/// As [`ctr`].
+pub fn train_ranker(
+    inputs: &CtrInputs,
+    sids: CtrSids<'_>,
+    config: &RankerConfig,
+    context: Context<'_>,
+) -> Result<(Ranker, Outcome)> {
     let mut features = inputs.features.clone();
     if let Some(sids) = sids.user {
         features = features.with_user_sids(sids.clone())?;
@@ -42,16 +55,16 @@ pub fn ctr(
     if let Some(sids) = sids.item {
         features = features.with_item_sids(sids.clone())?;
     }
-    let Context { device, seed, progress, cancel } = context;
+    let Context { device, seed, store, progress, cancel } = context;
     let (train, validation) = (&inputs.train, &inputs.validation);
     let (ranker, report) =
-        Ranker::train(device, &features, train, validation, config, seed, None, progress, cancel)?;
+        Ranker::train(device, &features, train, validation, config, seed, store, progress, cancel)?;
     let started = Instant::now();
     let logits = ranker.predict(&features, &inputs.test)?;
     let mut outcome = measure(inputs, &logits)?;
     outcome.seconds.evaluate = started.elapsed().as_secs_f64();
     outcome.set_training(report);
-    Ok(outcome)
+    Ok((ranker, outcome))
 }
 
 /// The metrics of the test impressions' logits.

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use das_core::metrics::{TiedRank, ranking_metrics};
 use das_core::sid::SidTable;
+use das_recommend::fit::FitReport;
 use das_recommend::{Popularity, Query, Recommender, Retriever, SasRec};
 
 use super::retrieved::retriever_ranks;
 use super::{Context, Outcome};
 use crate::Result;
 use crate::inputs::{NUM_DECILES, Queries, SequenceInputs};
-use crate::presets::RetrievalBudget;
+use crate::presets::Budget;
 use crate::records::{Decile, PerUser};
 
 /// The k of Recall@k and NDCG@k.
@@ -54,37 +55,58 @@ pub(super) struct Ranks {
 pub fn generative(
     inputs: &SequenceInputs,
     candidate: Candidate<'_>,
-    budget: &RetrievalBudget,
+    budget: &Budget,
     context: Context<'_>,
 ) -> Result<Outcome> {
-    let queries = inputs.test.spread(budget.test_queries);
-    let (train, validation) = (&inputs.train, &inputs.validation.queries);
-    let Context { device, seed, progress, cancel } = context;
-    let items = inputs.num_items;
-    let (report, ranks, started) = match candidate {
-        Candidate::Popularity => {
-            let model = Popularity::fit(items, train)?;
-            let started = Instant::now();
-            (None, catalogue_ranks(&model, &queries.queries, context)?, started)
-        }
+    let queries = inputs.test.spread(budget.search.queries);
+    match candidate {
+        Candidate::Sids(sids) => Ok(train_retriever(inputs, sids, budget, context)?.1),
         Candidate::SasRec => {
-            let config = &budget.sasrec;
+            let Context { device, seed, store, progress, cancel } = context;
+            let (train, validation) = (&inputs.train, &inputs.validation.queries);
+            let (items, config) = (inputs.num_items, &budget.sasrec);
             let (model, report) = SasRec::train(
-                device, items, train, validation, config, seed, None, progress, cancel,
+                device, items, train, validation, config, seed, store, progress, cancel,
             )?;
-            let started = Instant::now();
-            (Some(report), catalogue_ranks(&model, &queries.queries, context)?, started)
+            let rank = || catalogue_ranks(&model, &queries.queries, context);
+            timed(&queries, rank, Some(report))
         }
-        Candidate::Sids(sids) => {
-            let config = &budget.retriever;
-            let (model, report) = Retriever::train(
-                device, sids, train, validation, config, seed, None, progress, cancel,
-            )?;
-            let started = Instant::now();
-            (Some(report), retriever_ranks(&model, &queries.queries, budget, context)?, started)
+        Candidate::Popularity => {
+            let model = Popularity::fit(inputs.num_items, &inputs.train)?;
+            timed(&queries, || catalogue_ranks(&model, &queries.queries, context), None)
         }
-    };
-    let mut outcome = measure(&queries, &ranks);
+    }
+}
+
+/// Trains a generative retriever over `sids` and measures it as [`generative`] does.
+///
+/// # Errors
+/// As [`generative`].
+pub fn train_retriever(
+    inputs: &SequenceInputs,
+    sids: &SidTable,
+    budget: &Budget,
+    context: Context<'_>,
+) -> Result<(Retriever, Outcome)> {
+    let queries = inputs.test.spread(budget.search.queries);
+    let Context { device, seed, store, progress, cancel } = context;
+    let (train, validation) = (&inputs.train, &inputs.validation.queries);
+    let config = &budget.retriever;
+    let (model, report) =
+        Retriever::train(device, sids, train, validation, config, seed, store, progress, cancel)?;
+    let rank = || retriever_ranks(&model, &queries.queries, &budget.search, context);
+    let outcome = timed(&queries, rank, Some(report))?;
+    Ok((model, outcome))
+}
+
+/// Ranks the targets and notes what that and the training took.
+fn timed(
+    queries: &Queries,
+    rank: impl FnOnce() -> Result<Ranks>,
+    report: Option<FitReport>,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let mut outcome = measure(queries, &rank()?);
     outcome.seconds.evaluate = started.elapsed().as_secs_f64();
     if let Some(report) = report {
         outcome.set_training(report);

@@ -6,11 +6,12 @@ mod intrinsic;
 mod outcome;
 mod retrieved;
 
-pub use ctr::{CtrSids, ctr};
-pub use generative::{Candidate, generative};
+pub use ctr::{CtrSids, ctr, train_ranker};
+pub use generative::{Candidate, generative, train_retriever};
 pub use intrinsic::{IntrinsicInputs, intrinsic};
 pub use outcome::Outcome;
 
+use das_core::checkpoints::CheckpointStore;
 use das_core::progress::{Cancel, Progress};
 use das_nn::Device;
 
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     pub device: &'a Device,
     /// The seed of everything random in the run.
     pub seed: u64,
+    /// Where an interrupted training is continued from.
+    pub store: Option<&'a CheckpointStore>,
     /// Who watches.
     pub progress: &'a dyn Progress,
     /// Who may stop it.

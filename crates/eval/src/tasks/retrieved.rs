@@ -7,7 +7,7 @@ use das_recommend::{Query, Retriever};
 use super::Context;
 use super::generative::{LAST_CUTOFF, Ranks};
 use crate::Result;
-use crate::presets::RetrievalBudget;
+use crate::presets::Search;
 
 /// Queries searched between two looks at the progress.
 const BLOCK: usize = 256;
@@ -19,7 +19,7 @@ const NOT_FOUND: TiedRank = TiedRank { above: u32::MAX as usize, tied: 0 };
 pub(super) fn retriever_ranks(
     model: &Retriever,
     queries: &[Query],
-    budget: &RetrievalBudget,
+    search: &Search,
     context: Context<'_>,
 ) -> Result<Ranks> {
     let (mut items, mut sids) = (Vec::new(), Vec::new());
@@ -27,10 +27,10 @@ pub(super) fn retriever_ranks(
     for block in queries.chunks(BLOCK) {
         context.cancel.check()?;
         let histories: Vec<&[u32]> = block.iter().map(|query| &query.history[..]).collect();
-        let found = if budget.exact {
+        let found = if search.exact {
             model.exact(&histories, LAST_CUTOFF, Seen::Included)?
         } else {
-            let width = budget.beam.max(LAST_CUTOFF);
+            let width = search.beam.max(LAST_CUTOFF);
             model.beam_search(&histories, width, LAST_CUTOFF, Seen::Included)?
         };
         for (query, found) in block.iter().zip(&found) {

@@ -83,7 +83,7 @@ fn market() -> (tempfile::TempDir, DataSet) {
 
 fn run(data: &DataSet, folder: &Folder, plan: &Plan, jobs: &Drawn) -> das_eval::Result<usize> {
     let device = Device::cpu();
-    let mut bench = Workbench::new(data, Preset::Quick, &device, jobs);
+    let mut bench = Workbench::new(data, (Preset::Quick, Preset::Quick.budget()), &device, jobs);
     compare(plan, folder, &mut bench, &Silent, &jobs.cancel)
 }
 

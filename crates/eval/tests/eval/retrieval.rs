@@ -18,9 +18,14 @@ fn popularity_is_ranked_by_counts_with_ties_by_expectation() {
     let (split, clicks) = split_and_clicks(&data, SplitKind::LeaveLastOut);
     let inputs = SequenceInputs::new(&data, &split, &clicks).unwrap();
     let device = Device::cpu();
-    let context =
-        Context { device: &device, seed: 0, progress: &Silent, cancel: &Cancel::default() };
-    let budget = Preset::Quick.retrieval();
+    let context = Context {
+        device: &device,
+        seed: 0,
+        store: None,
+        progress: &Silent,
+        cancel: &Cancel::default(),
+    };
+    let budget = Preset::Quick.budget();
     let found = generative(&inputs, Candidate::Popularity, &budget, context).unwrap();
 
     let counts = &inputs.item_clicks;

@@ -54,13 +54,6 @@ pub(super) struct Packed {
     pub(super) values: Vec<u32>,
 }
 
-impl Packed {
-    /// No rows yet.
-    fn empty() -> Packed {
-        Packed { offsets: vec![0], values: Vec::new() }
-    }
-}
-
 /// Makes the batches of one log.
 #[derive(Clone, Copy)]
 pub(super) struct BatchBuilder<'a> {
@@ -108,7 +101,7 @@ impl BatchBuilder<'_> {
     }
 
     fn history(&self, rows: &[u32], items: &mut Distinct) -> HistoryBatch {
-        let mut clicks = Packed::empty();
+        let mut clicks = Packed { offsets: vec![0], values: Vec::new() };
         let mut ages = Vec::new();
         for &row in rows {
             let all = self.impressions.histories().of(row as usize);
@@ -131,25 +124,6 @@ impl Batch {
             if rng.random::<f32>() < rate {
                 *id = UNKNOWN;
             }
-        }
-    }
-}
-
-impl HistoryBatch {
-    /// Empties the histories of a share `rate` of the rows.
-    pub(super) fn drop_rows(&mut self, rate: f32, rng: &mut impl Rng) {
-        if rate == 0.0 {
-            return;
-        }
-        let all = std::mem::replace(&mut self.clicks, Packed::empty());
-        let ages = std::mem::take(&mut self.ages);
-        for pair in all.offsets.windows(2) {
-            let clicks = pair[0] as usize..pair[1] as usize;
-            if rng.random::<f32>() >= rate {
-                self.clicks.values.extend_from_slice(&all.values[clicks.clone()]);
-                self.ages.extend_from_slice(&ages[clicks]);
-            }
-            self.clicks.offsets.push(self.clicks.values.len() as u32);
         }
     }
 }
@@ -188,7 +162,7 @@ fn categories(fields: &[CategoricalField], ids: &[u32]) -> Vec<Vec<u32>> {
 }
 
 fn pack(bag: &BagField, ids: &[u32]) -> Packed {
-    let mut packed = Packed::empty();
+    let mut packed = Packed { offsets: vec![0], values: Vec::new() };
     for &id in ids {
         packed.values.extend_from_slice(bag.bags().of(id as usize));
         packed.offsets.push(packed.values.len() as u32);

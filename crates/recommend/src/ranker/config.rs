@@ -27,11 +27,9 @@ pub struct RankerConfig {
     /// Dropout on the embeddings and after each hidden layer of the deep network.
     pub dropout: f32,
     /// Share of the IDs of a batch that are replaced by the unknown ID in training, which is
-    /// what an ID that training never saw is given later.
+    /// what an ID that training never saw is given later. On MovieLens 100K 0 to 0.05 do equally
+    /// well and 0.2 costs 0.005 of AUC on the global split: known items are dropped too.
     pub id_dropout: f32,
-    /// Share of the rows whose history is hidden in training, so that something is learned for
-    /// users who have none: in a log, long histories and well-known users come together.
-    pub history_dropout: f32,
     /// Whether users have an ID embedding.
     pub use_user_ids: bool,
     /// Whether items have an ID embedding, as candidates and in histories.
@@ -63,7 +61,6 @@ impl Default for RankerConfig {
             hidden: vec![128, 64],
             dropout: 0.1,
             id_dropout: 0.02,
-            history_dropout: 0.2,
             use_user_ids: true,
             use_item_ids: true,
             score: Score::Auc,
@@ -105,7 +102,6 @@ impl RankerConfig {
         }
         share("ranker.dropout", self.dropout)?;
         share("ranker.id_dropout", self.id_dropout)?;
-        share("ranker.history_dropout", self.history_dropout)?;
         self.fit.check()
     }
 }

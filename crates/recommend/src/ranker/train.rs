@@ -108,7 +108,6 @@ impl Learner for Training<'_> {
         };
         let mut batch = builder.build(examples);
         batch.drop_ids(config.id_dropout, rng);
-        batch.history.drop_rows(config.history_dropout, rng);
         let logits = model.forward(tape, &batch, rng);
         tape.bce_with_logits(logits, &batch.labels, None)
     }

@@ -107,7 +107,6 @@ fn settings_are_checked() {
     refused(|config| config.heads = 5, "ranker.heads");
     refused(|config| config.dropout = 1.0, "ranker.dropout");
     refused(|config| config.id_dropout = f32::NAN, "ranker.id_dropout");
-    refused(|config| config.history_dropout = -0.1, "ranker.history_dropout");
     refused(|config| config.history = usize::MAX, "ranker.history");
     refused(|config| (config.cross_layers, config.hidden) = (0, vec![]), "ranker.hidden");
     refused(|config| config.fit.epochs = 0, "epochs");

@@ -44,9 +44,7 @@ fn every_part_can_be_left_out() {
         |config: &mut RankerConfig| config.history = 0,
         |config: &mut RankerConfig| (config.cross_layers, config.fit.epochs) = (0, 40),
         |config: &mut RankerConfig| config.hidden.clear(),
-        |config: &mut RankerConfig| {
-            (config.dropout, config.id_dropout, config.history_dropout) = (0.0, 0.0, 0.0)
-        },
+        |config: &mut RankerConfig| (config.dropout, config.id_dropout) = (0.0, 0.0),
         |config: &mut RankerConfig| config.score = Score::LogLikelihood,
     ] {
         let mut config = config();

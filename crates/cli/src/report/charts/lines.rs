@@ -51,7 +51,7 @@ pub fn lines(lines: &[Line], plot: Plot<'_>) -> Markup {
     let most = if whole { (x_domain.1 - x_domain.0) as usize } else { usize::MAX };
     let x_ticks =
         Ticks::within(x_domain.0, x_domain.1, ((width / 60.0) as usize).min(10).min(most));
-    let y_ticks = Ticks::within(y_domain.0, y_domain.1, (height / 32.0) as usize);
+    let y_ticks = Ticks::within(y_domain.0, y_domain.1, ((height / 32.0) as usize).min(6));
     let floor = height - bottom;
     let body = html! {
         @for &tick in &y_ticks.values {

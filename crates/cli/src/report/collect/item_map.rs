@@ -19,7 +19,7 @@ use crate::report::projection::{principal_components, tsne};
 use crate::run_folder::vectors_file;
 
 /// Items on the map, at most.
-const POINTS: usize = 2500;
+const POINTS: usize = 2000;
 /// Columns that t-SNE works on.
 const COMPONENTS: usize = 32;
 /// Codes nearby from which a code's colour should differ.

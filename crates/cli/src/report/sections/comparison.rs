@@ -127,7 +127,7 @@ fn mean(row: &MethodResults, metric: &str) -> Option<f64> {
 fn best(board: &Board, metric: &str) -> Option<f64> {
     let unclear = board.task == Task::Intrinsic && !lower_is_better(metric);
     let means: Vec<f64> = board.rows.iter().filter_map(|row| mean(row, metric)).collect();
-    if unclear || means.len() < 2 {
+    if unclear || means.iter().all(|&mean| mean == means[0]) {
         return None;
     }
     let pick = if lower_is_better(metric) { f64::min } else { f64::max };

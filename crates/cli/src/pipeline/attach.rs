@@ -1,0 +1,87 @@
+//! Recommenders that are trained on a run's IDs and kept in its artifact.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use das_core::artifact::{Artifact, ArtifactWriter, CONFIG_FILE};
+use das_core::checkpoints::CheckpointStore;
+use das_core::sid::SidTable;
+use das_core::{EntityIds, Side};
+use das_eval::align_sids;
+use das_eval::tasks::Outcome;
+use serde_json::{Value, json};
+
+use super::Prepared;
+use crate::config::RunConfig;
+use crate::run_folder::artifact_of;
+
+/// A published run, with the data that it was trained on.
+pub struct PublishedRun {
+    /// The run's folder, or its artifact folder.
+    folder: PathBuf,
+    /// The artifact, verified.
+    pub artifact: Artifact,
+    /// The run's settings, and what was set over them.
+    pub config: RunConfig,
+    /// The data under the run's split.
+    pub prepared: Prepared,
+}
+
+impl PublishedRun {
+    /// Opens the run at `folder` and the data at `data`, which must be what it was trained on.
+    pub fn open(folder: &Path, data: &Path, overrides: &[String]) -> anyhow::Result<PublishedRun> {
+        let artifact = Artifact::open(&artifact_of(folder))?;
+        artifact.verify()?;
+        let config = RunConfig::load(Some(&artifact.checked_path(CONFIG_FILE)?), overrides)?;
+        let prepared = Prepared::open(data, &config.data)?;
+        let (found, trained_on) = (prepared.fingerprint()?, &artifact.manifest().data);
+        let mut names = trained_on.keys().chain(found.keys());
+        if let Some(name) = names.find(|&name| trained_on.get(name) != found.get(name)) {
+            bail!(
+                "{}: {name} is not what {} was trained on",
+                data.display(),
+                artifact.folder().display()
+            );
+        }
+        Ok(PublishedRun { folder: folder.to_path_buf(), artifact, config, prepared })
+    }
+
+    /// The IDs of a side in the order of the data set; none where the run has no such side.
+    pub fn sids(&self, side: Side) -> anyhow::Result<Option<SidTable>> {
+        if !self.artifact.manifest().sides.contains_key(&side) {
+            return Ok(None);
+        }
+        let ids: &EntityIds = self.prepared.ids(side);
+        Ok(Some(align_sids(&self.artifact.sids(side)?, ids, self.artifact.folder())?))
+    }
+
+    /// Where the training of the recommender `name` is kept while it lasts, and continued from;
+    /// nowhere for an artifact that has no run's folder around it.
+    pub fn store(&self, name: &str) -> anyhow::Result<Option<CheckpointStore>> {
+        let folder = self.checkpoints(name);
+        Ok(folder.map(|folder| CheckpointStore::open(&folder)).transpose()?)
+    }
+
+    /// Publishes the artifact anew with the recommender `name` in it, in the place of an earlier
+    /// one, and its figures under `name` in the manifest's metrics.
+    pub fn attach(&self, name: &str, model: &[u8], outcome: &Outcome) -> anyhow::Result<()> {
+        let manifest = self.artifact.manifest();
+        let mut metrics = manifest.metrics.clone();
+        let entries: &mut serde_json::Map<String, Value> =
+            metrics.as_object_mut().context("the metrics of a manifest are an object")?;
+        entries.insert(name.to_string(), json!(outcome.metrics));
+        let mut writer = ArtifactWriter::amend(&self.artifact, name)?;
+        writer.add_bytes(&format!("{name}/model.safetensors"), model)?;
+        writer.publish(&manifest.method, manifest.data.clone(), metrics)?;
+        if let Some(folder) = self.checkpoints(name) {
+            std::fs::remove_dir_all(&folder)
+                .with_context(|| format!("{}: cannot remove", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoints(&self, name: &str) -> Option<PathBuf> {
+        let is_run = self.artifact.folder() != self.folder;
+        is_run.then(|| self.folder.join("checkpoints").join(name))
+    }
+}
