@@ -18,7 +18,7 @@ pub enum Error {
     Invalid(String),
     /// Training left the range of finite numbers.
     #[error(
-        "step {step}: loss term `{term}` is {value}; lower train.learning_rate or train.table_learning_rate, or check the content vectors"
+        "step {step}: loss term `{term}` is {value}; lower the method's learning rates, or check the content vectors"
     )]
     Diverged {
         /// The optimizer step, from 0.

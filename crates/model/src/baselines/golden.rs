@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::letter::{LetterConfig, LetterObjective};
 use super::rows::{RowBatch, RowsObjective};
 use super::rqvae::RqvaeConfig;
+use crate::Reduction;
 use crate::method::{Inputs, Run};
 use crate::train::Objective;
 
@@ -108,6 +109,7 @@ fn first_steps_have_the_golden_losses() {
         hidden: vec![HIDDEN],
         codebook_sizes: SIZES.to_vec(),
         code_dim: DIM,
+        reduction: Reduction::Mean,
         ..RqvaeConfig::default()
     };
     compare(RowsObjective::new(rqvae.rows(), &run, Side::Item).unwrap(), &golden, "rqvae");
@@ -116,6 +118,7 @@ fn first_steps_have_the_golden_losses() {
         hidden: vec![HIDDEN],
         codebook_sizes: SIZES.to_vec(),
         code_dim: DIM,
+        reduction: Reduction::Mean,
         ..LetterConfig::default()
     };
     let collaborative = DenseMatrix::new(DIM, floats(&golden["collaborative"])).unwrap();

@@ -5,6 +5,7 @@ use das_core::streams::stream;
 use das_core::{RowMatrix, Side};
 use das_nn::{Params, Tape};
 use rand::seq::SliceRandom;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::batch::gather;
@@ -15,13 +16,14 @@ use crate::uism::{Uism, UismConfig, UismOutput};
 use crate::{Error, NeuralTokenizer, Reduction, Result, SideEncoder, TrainConfig};
 
 /// Shape and training of the autoencoder, as the methods' configs give them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct RowsConfig {
     pub(crate) method: &'static str,
     pub(crate) hidden: Vec<usize>,
     pub(crate) codebook_sizes: Vec<u32>,
     pub(crate) code_dim: usize,
     pub(crate) commitment_weight: f32,
+    pub(crate) reduction: Reduction,
     pub(crate) epochs: u32,
     pub(crate) batch_size: usize,
     pub(crate) learning_rate: f32,
@@ -112,7 +114,7 @@ pub(crate) struct RowBatch {
     pub(crate) step: u64,
 }
 
-/// L = recon + RQ over the rows of one side, both mean-reduced.
+/// L = recon + RQ over the rows of one side.
 pub(crate) struct RowsObjective<'a> {
     pub(crate) config: RowsConfig,
     pub(crate) side: Side,
@@ -138,7 +140,7 @@ impl<'a> RowsObjective<'a> {
             codebook_sizes: config.codebook_sizes.clone(),
             code_dim: config.code_dim,
             commitment_weight: config.commitment_weight,
-            reduction: Reduction::Mean,
+            reduction: config.reduction,
             straight_to_codes: false,
         };
         let uism = Uism::new(&mut params, side, content.dim(), shape, &mut rng)?;
@@ -223,6 +225,6 @@ impl Objective for RowsObjective<'_> {
     }
 
     fn identity(&self) -> Value {
-        json!({ "rows": format!("{:?} {}", self.config, self.side) })
+        json!({ "rows": self.config, "side": self.side })
     }
 }

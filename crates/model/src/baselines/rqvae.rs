@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{RowsConfig, RowsObjective};
 use crate::method::{Run, Trained};
 use crate::train::{Observer, Position, Stage, train_stage};
-use crate::{NeuralTokenizer, Result, TrainConfig};
+use crate::{NeuralTokenizer, Reduction, Result, TrainConfig};
 
 /// Settings of `rqvae`. Both sides have the same shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct RqvaeConfig {
     pub code_dim: usize,
     /// Weight of the commitment term.
     pub commitment_weight: f32,
+    /// How squared errors are reduced over the dimensions.
+    pub reduction: Reduction,
     /// Passes over the rows of a side.
     pub epochs: u32,
     /// Rows a step; a side with fewer trains on all of them at once.
@@ -48,6 +50,7 @@ impl Default for RqvaeConfig {
             codebook_sizes: vec![256; 4],
             code_dim: 32,
             commitment_weight: 0.25,
+            reduction: Reduction::Mean,
             epochs: 50,
             batch_size: 1024,
             learning_rate: 1e-3,
@@ -76,6 +79,7 @@ impl RqvaeConfig {
             codebook_sizes: self.codebook_sizes.clone(),
             code_dim: self.code_dim,
             commitment_weight: self.commitment_weight,
+            reduction: self.reduction,
             epochs: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,

@@ -33,8 +33,12 @@ fn by_term<O: Objective>(
         let mut tape = Tape::new(objective.params());
         let terms = objective.loss(&mut tape, batch, quantize);
         let Some(&term) = terms.parts().get(gradients.len()) else { return gradients };
+        let more = terms.parts().len() > gradients.len() + 1;
         let weighted = tape.weighted_sum(&[(term.value, term.weight)]);
         gradients.push((term.name, tape.backward(weighted)));
+        if !more {
+            return gradients;
+        }
     }
 }
 

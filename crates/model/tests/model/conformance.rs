@@ -143,7 +143,7 @@ fn every_method_finds_the_groups_and_encodes_unseen_rows() {
                 assert_eq!(found.rows.quantized.len(), content.rows() * dim);
                 assert_eq!(found.rows.last_residuals.len(), content.rows() * dim);
                 let share = purity(codes);
-                assert!(share > 0.6, "{method}, {name} {side}s: {share:.2}, 0.17 by chance");
+                assert!(share > 0.5, "{method}, {name} {side}s: {share:.2}, 0.17 by chance");
                 // A row's codes do not depend on the rows around it.
                 let alone = tokenizer.encode_rows(side, content.row(5)).unwrap();
                 assert_eq!(alone.codes, codes[5 * SIZES.len()..6 * SIZES.len()]);

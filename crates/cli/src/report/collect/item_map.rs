@@ -1,7 +1,7 @@
 //! Items in a plane, coloured by first code.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use das_core::artifact::{Artifact, MODEL_FILE};
 use das_core::npy::{self, NpyMatrix};
@@ -12,6 +12,7 @@ use das_core::{DenseMatrix, RowMatrix, Side};
 use das_data::DataSet;
 use das_nn::safetensors_io;
 
+use super::RUNS;
 use crate::pipeline::Context;
 use crate::report::charts::COLORS;
 use crate::report::model::{ItemMap, MapCode};
@@ -89,12 +90,14 @@ fn arrange(
 impl Sources<'_> {
     /// The content vectors of the run or of the data set, one row an item of `sids`.
     fn content(&self, sids: &SidFile) -> anyhow::Result<Option<Box<dyn RowMatrix>>> {
-        let path = vectors_file(&self.folder.join("content"), Side::Item);
-        if path.exists()
-            && let NpyMatrix::Mapped(matrix) = npy::open(&path)?
-            && matrix.rows() == sids.ids.len()
-        {
-            return Ok(Some(Box::new(matrix)));
+        for folder in [Some(self.folder.join("content")), shared_content(self.folder)] {
+            let path = folder.map(|folder| vectors_file(&folder, Side::Item));
+            if let Some(path) = path.filter(|path| path.exists())
+                && let NpyMatrix::Mapped(matrix) = npy::open(&path)?
+                && matrix.rows() == sids.ids.len()
+            {
+                return Ok(Some(Box::new(matrix)));
+            }
         }
         if let Some(data) = self.data
             && let Some(matrix) = data.embeddings(Side::Item)?
@@ -110,6 +113,14 @@ impl Sources<'_> {
         let matrix = quantized(self.artifact, &sids.table)?;
         Ok(matrix.map(|matrix| Box::new(matrix) as Box<dyn RowMatrix>))
     }
+}
+
+/// `content/<split>` of a comparison, for its run `runs/<split>/<method>/seed-<n>`: vectors that
+/// the runs of a split share.
+fn shared_content(run: &Path) -> Option<PathBuf> {
+    let split = run.ancestors().nth(2)?;
+    let runs = split.parent().filter(|runs| runs.file_name().is_some_and(|name| name == RUNS))?;
+    Some(runs.parent()?.join("content").join(split.file_name()?))
 }
 
 /// The rows of `matrix` of the items in `sids`; none where an item is not in the data set.
@@ -220,6 +231,14 @@ mod tests {
             }
             assert_ne!(codes[code].color, codes[code + 5].color, "{code}");
         }
+    }
+
+    #[test]
+    fn runs_of_a_comparison_share_their_content() {
+        let found = shared_content(Path::new("beauty/runs/leave-last-out/das/seed-0"));
+        assert_eq!(found, Some(PathBuf::from("beauty/content/leave-last-out")));
+        assert_eq!(shared_content(Path::new("somewhere/else/das/seed-0")), None);
+        assert_eq!(shared_content(Path::new("run")), None);
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
         let mut rng = das_core::streams::stream(1, "test", 0);
         for (n, k) in [(200, 10), (256, 10), (64, 16), (20, 20), (7, 10), (30, 1)] {
             // Most points in one heap, which plain k-means would leave as one cluster.
-            let value = |at: usize| if at % 10 == 0 { 5.0 } else { 0.1 };
+            let value = |at: usize| if at.is_multiple_of(10) { 5.0 } else { 0.1 };
             let points: Vec<f32> =
                 (0..n * 3).map(|at| value(at / 3) * rng.random_range(-1.0..1.0)).collect();
             let found = balanced_kmeans(&points, 3, k, 10, &mut rng);

@@ -81,13 +81,12 @@ fn trained(
     let (tables, position) =
         collaborative_tables(&config.collaborative(), stage, observer, cancel)?;
     let scale = config.cf_temperature.sqrt().recip();
-    let mut vectors = tables.map(|table| scaled(table, config.code_dim, scale));
-    let [users, items] = &mut vectors;
-    let matrix = |values: &mut Vec<f32>| DenseMatrix::new(config.code_dim, std::mem::take(values));
-    Ok(([matrix(users)?, matrix(items)?], position))
+    let [users, items] = tables
+        .map(|table| DenseMatrix::new(config.code_dim, scaled(table, config.code_dim, scale)));
+    Ok(([users?, items?], position))
 }
 
-/// Rows of length `norm`.
+/// The same directions with vectors of length `norm`.
 fn scaled(mut table: Vec<f32>, dim: usize, norm: f32) -> Vec<f32> {
     for row in table.chunks_exact_mut(dim) {
         let own = row.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);

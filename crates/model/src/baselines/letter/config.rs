@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baselines::rows::RowsConfig;
 use crate::config::{non_negative, positive};
-use crate::{Error, ModelConfig, Result, TrainConfig};
+use crate::{Error, ModelConfig, Reduction, Result, TrainConfig};
 
 /// Settings of `letter`; the paper's values where it gives any. Both sides have the same shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct LetterConfig {
     pub code_dim: usize,
     /// Weight of the commitment term.
     pub commitment_weight: f32,
+    /// How squared errors are reduced over the dimensions.
+    pub reduction: Reduction,
     /// Weight α of the collaborative term.
     pub alpha: f32,
     /// Weight β of the diversity term.
@@ -59,6 +61,7 @@ impl Default for LetterConfig {
             codebook_sizes: vec![256; 4],
             code_dim: 32,
             commitment_weight: 0.25,
+            reduction: Reduction::Mean,
             alpha: 0.02,
             beta: 1e-4,
             clusters: 10,
@@ -110,6 +113,7 @@ impl LetterConfig {
             codebook_sizes: self.codebook_sizes.clone(),
             code_dim: self.code_dim,
             commitment_weight: self.commitment_weight,
+            reduction: self.reduction,
             epochs: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
