@@ -57,7 +57,9 @@ fn run_missing(
 /// Seconds that `missing` runs will take, each as long as the mean of the done runs most like it:
 /// of its task and method, else of its task, else of all. None before any is done.
 pub fn remaining_seconds(done: &[Record], missing: &[Run]) -> Option<f64> {
-    let mut times: BTreeMap<(Option<&str>, Option<&str>), (f64, f64)> = BTreeMap::new();
+    /// Task and method, where they matter.
+    type Like<'a> = (Option<&'a str>, Option<&'a str>);
+    let mut times: BTreeMap<Like<'_>, (f64, f64)> = BTreeMap::new();
     for record in done {
         let seconds = &record.seconds;
         let total = seconds.tokenizer + seconds.train + seconds.evaluate;

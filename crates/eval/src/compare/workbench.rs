@@ -70,8 +70,8 @@ struct Prepared {
 
 /// The inputs of the recommenders that a split is for.
 enum Inputs {
-    Sequences(SequenceInputs),
-    Impressions(CtrInputs),
+    Sequences(Box<SequenceInputs>),
+    Impressions(Box<CtrInputs>),
 }
 
 impl Prepared {
@@ -80,11 +80,13 @@ impl Prepared {
         let clicks = TrainingClicks::new(data, &split, CoClickConfig::default())?;
         let inputs = match task_split {
             TaskSplit::LeaveLastOut => {
-                Inputs::Sequences(SequenceInputs::new(data, &split, &clicks)?)
+                Inputs::Sequences(Box::new(SequenceInputs::new(data, &split, &clicks)?))
             }
-            TaskSplit::ColdItems => Inputs::Sequences(SequenceInputs::cold(data, &split, &clicks)?),
+            TaskSplit::ColdItems => {
+                Inputs::Sequences(Box::new(SequenceInputs::cold(data, &split, &clicks)?))
+            }
             TaskSplit::GlobalTime | TaskSplit::PerUserTime => {
-                Inputs::Impressions(CtrInputs::new(data, &split, max_history)?)
+                Inputs::Impressions(Box::new(CtrInputs::new(data, &split, max_history)?))
             }
         };
         let held_out = clicks.held_out(data, &split, Part::Test);

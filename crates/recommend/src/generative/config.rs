@@ -28,6 +28,10 @@ pub struct RetrieverConfig {
     pub dropout: f32,
     /// Share of the target probability spread over all codes of a digit.
     pub label_smoothing: f32,
+    /// Whether a search shares each digit's probability among the codes that continue an existing
+    /// ID, so that the probabilities of the catalogue add up to 1, or leaves the share of all
+    /// other codes unused. Training is the same.
+    pub renormalise: bool,
     /// Beam width of validation, and of the search that gives exact search its first bound.
     pub beam: usize,
     /// Validation queries that are looked at, evenly spread; 0 takes all.
@@ -48,6 +52,7 @@ impl Default for RetrieverConfig {
             depth_hidden: 256,
             dropout: 0.2,
             label_smoothing: 0.0,
+            renormalise: true,
             beam: 20,
             validation_queries: 2000,
             fit: FitConfig { epochs: 20, batch_size: 256, clip_norm: 1.0, ..FitConfig::default() },

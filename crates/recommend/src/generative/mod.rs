@@ -9,8 +9,10 @@
 //! state together, without attention among three to five digits. One row a node then costs the
 //! same on every depth, and nothing has to be kept between them in a search.
 //!
-//! p(ID | history) = Π_d p(digit d | digits before it, history), each factor a softmax over all
-//! codes of the digit. Items that share an ID share its probability equally.
+//! p(ID | history) = Π_d p(digit d | digits before it, history), each factor a softmax over the
+//! codes of the digit: in training over all of them, in a search over those that continue an
+//! existing ID ([`RetrieverConfig::renormalise`]). Items that share an ID share its probability
+//! equally.
 //!
 //! [`Retriever::beam_search`] follows the most probable prefixes that exist in the catalogue.
 //! [`Retriever::exact`] returns the true best of the whole catalogue by branch and bound.
@@ -33,7 +35,7 @@ pub use config::RetrieverConfig;
 use learner::RetrieverLearner;
 use network::{Network, Tokens};
 pub use retrieved::{Retrieved, Seen, TargetRanks, target_ranks};
-use search::{Keep, log_sum_exp, search};
+use search::{Keep, Search, log_sum_exp, search};
 
 use crate::fit::{FitReport, fit};
 use crate::layers::{Builder, same_size};
@@ -209,7 +211,7 @@ impl Retriever {
 
     /// ln p of some leaves for one context.
     fn score(&self, context: &[f32], leaves: &[u32]) -> Vec<f32> {
-        let mut scores = vec![0.0; leaves.len()];
+        let (mut scores, mut nodes) = (vec![0.0; leaves.len()], vec![0; leaves.len()]);
         let tokens = |leaf: u32| self.tokens.of(self.trie.rows(leaf)[0]);
         let mut tape = Tape::inference(&self.network.params);
         let context = tape.input_slice(1, context.len(), context);
@@ -220,12 +222,24 @@ impl Retriever {
             let states = self.network.digit(&mut tape, contexts, &prefixes, digit, &mut None);
             let logits = self.network.logits(&mut tape, states, digit);
             let (rows, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
-            for ((score, &leaf), row) in scores.iter_mut().zip(leaves).zip(rows.chunks_exact(width))
-            {
-                *score += row[(tokens(leaf)[digit] - offset) as usize] - log_sum_exp(row);
+            for (at, row) in rows.chunks_exact(width).enumerate() {
+                let code = tokens(leaves[at])[digit] - offset;
+                scores[at] += row[code as usize] - self.log_total(digit, nodes[at], row);
+                let child = self.trie.child(digit, nodes[at], code);
+                nodes[at] = child.expect("the prefix of a leaf is in the tree");
             }
         }
         scores
+    }
+
+    /// ln of what the logits after a node are normalised by.
+    fn log_total(&self, digit: usize, node: u32, logits: &[f32]) -> f32 {
+        if !self.config.renormalise {
+            return log_sum_exp(logits);
+        }
+        let children = self.trie.children(digit, node);
+        let codes = &self.trie.codes(digit + 1)[children.start as usize..children.end as usize];
+        log_sum_exp(&codes.iter().map(|&code| logits[code as usize]).collect::<Vec<_>>())
     }
 
     fn in_blocks(
@@ -247,8 +261,15 @@ impl Retriever {
     }
 
     fn search(&self, contexts: &[f32], keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
-        let offsets = self.layout.offsets();
-        search(&self.network, &self.trie, &offsets, contexts, self.config.dim, keep)
+        let of = Search {
+            network: &self.network,
+            trie: &self.trie,
+            offsets: &self.layout.offsets(),
+            contexts,
+            dim: self.config.dim,
+            renormalise: self.config.renormalise,
+        };
+        search(of, keep)
     }
 
     fn best(

@@ -44,26 +44,33 @@ struct Child {
     log_probability: f32,
 }
 
-/// The leaves reached for each of the `contexts` `[n, dim]`, with their ln p, in leaf order.
-pub(super) fn search(
-    network: &Network,
-    trie: &Trie,
-    offsets: &[u32],
-    contexts: &[f32],
-    dim: usize,
-    keep: Keep<'_>,
-) -> Vec<Vec<(u32, f32)>> {
-    let count = contexts.len() / dim;
+/// What a search runs on.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub(super) network: &'a Network,
+    pub(super) trie: &'a Trie,
+    /// What is added to each digit's code in the flat vocabulary.
+    pub(super) offsets: &'a [u32],
+    /// What the depth decoder knows of each history, `[n, dim]`.
+    pub(super) contexts: &'a [f32],
+    pub(super) dim: usize,
+    /// Whether a digit's probability is shared among existing codes alone.
+    pub(super) renormalise: bool,
+}
+
+/// The leaves reached for each history, with their ln p, in leaf order.
+pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
+    let count = of.contexts.len() / of.dim;
     let mut frontier = Frontier {
         histories: (0..count as u32).collect(),
         nodes: vec![0; count],
         prefixes: Vec::new(),
         log_probabilities: vec![0.0; count],
     };
-    for (depth, &offset) in offsets.iter().enumerate() {
-        let children = expand(network, trie, contexts, dim, &frontier, depth);
+    for (depth, &offset) in of.offsets.iter().enumerate() {
+        let children = expand(of, &frontier, depth);
         let kept = select(children, &frontier, count, keep);
-        frontier = descend(trie, &frontier, &kept, depth, offset);
+        frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
     let mut leaves = vec![Vec::new(); count];
     for ((&history, &leaf), &log_probability) in
@@ -75,41 +82,45 @@ pub(super) fn search(
 }
 
 /// All existing children of the frontier, by parent.
-fn expand(
-    network: &Network,
-    trie: &Trie,
-    contexts: &[f32],
-    dim: usize,
-    frontier: &Frontier,
-    depth: usize,
-) -> Vec<Child> {
+fn expand(of: Search<'_>, frontier: &Frontier, depth: usize) -> Vec<Child> {
     let mut all = Vec::new();
     let rows: Vec<u32> = (0..frontier.nodes.len() as u32).collect();
     for block in rows.chunks(BLOCK) {
         let (start, end) = (block[0] as usize, block[0] as usize + block.len());
-        let mut tape = Tape::inference(&network.params);
-        let context = tape.input_slice(contexts.len() / dim, dim, contexts);
-        let context = tape.select_rows(context, &frontier.histories[start..end]);
+        let mut tape = Tape::inference(&of.network.params);
+        let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
+        let contexts = tape.select_rows(contexts, &frontier.histories[start..end]);
         let prefixes = &frontier.prefixes[start * depth..end * depth];
-        let states = network.digit(&mut tape, context, prefixes, depth, &mut None);
-        let logits = network.logits(&mut tape, states, depth);
-        let logits = tape.value(logits);
-        let (values, width) = (logits.to_vec(), logits.cols());
+        let states = of.network.digit(&mut tape, contexts, prefixes, depth, &mut None);
+        let logits = of.network.logits(&mut tape, states, depth);
+        let (values, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
         let children =
             block.par_iter().zip(values.par_chunks_exact(width)).map(|(&parent, row)| {
-                let at = parent as usize;
-                let total = log_sum_exp(row);
-                let child = |node: u32| {
-                    let logit = row[trie.codes(depth + 1)[node as usize] as usize];
-                    // Rounding must not make a child more probable than its parent.
-                    let step = (logit - total).min(0.0);
-                    Child { parent, node, log_probability: frontier.log_probabilities[at] + step }
-                };
-                trie.children(depth, frontier.nodes[at]).map(child).collect::<Vec<_>>()
+                let (node, above) =
+                    (frontier.nodes[parent as usize], frontier.log_probabilities[parent as usize]);
+                let steps = log_softmax(of, depth, node, row);
+                steps
+                    .into_iter()
+                    .map(|(node, step)| Child { parent, node, log_probability: above + step })
+                    .collect::<Vec<_>>()
             });
         all.extend(children.collect::<Vec<_>>().into_iter().flatten());
     }
     all
+}
+
+/// The children of a node with ln p of the digit that leads to each, from the logits of all codes.
+fn log_softmax(of: Search<'_>, depth: usize, node: u32, logits: &[f32]) -> Vec<(u32, f32)> {
+    let codes = of.trie.codes(depth + 1);
+    let logit = |child: u32| logits[codes[child as usize] as usize];
+    let children = of.trie.children(depth, node);
+    let total = if of.renormalise {
+        log_sum_exp(&children.clone().map(logit).collect::<Vec<_>>())
+    } else {
+        log_sum_exp(logits)
+    };
+    // Rounding must not make a child more probable than its parent.
+    children.map(|child| (child, (logit(child) - total).min(0.0))).collect()
 }
 
 /// The children that are kept, history by history, in node order.

@@ -45,8 +45,8 @@ impl Default for SasRecConfig {
             cosine_scale: 20.0,
             validation_queries: 4000,
             fit: FitConfig {
-                epochs: 20,
-                batch_size: 256,
+                epochs: 12,
+                batch_size: 128,
                 learning_rate: 3e-3,
                 ..FitConfig::default()
             },

@@ -46,8 +46,14 @@ fn naive_scores(
                 state = weights.feed_forward(&format!("depth.{layer}"), &state);
             }
             let state = weights.norm("depth.norm", &state);
-            let logits: Vec<f64> =
+            let mut logits: Vec<f64> =
                 weights.get(&format!("outputs.{digit}")).iter().map(|o| dot(o, &state)).collect();
+            for (code, logit) in logits.iter_mut().enumerate() {
+                let continued = [&codes[..digit], &[code as u32]].concat();
+                if config.renormalise && !sids.rows().any(|row| row.starts_with(&continued)) {
+                    *logit = f64::NEG_INFINITY;
+                }
+            }
             sum += softmax(&logits)[codes[digit] as usize].ln();
         }
         sum
@@ -56,9 +62,9 @@ fn naive_scores(
 }
 
 /// A model of a few steps over a catalogue with collisions, and histories of every length.
-fn small() -> (Retriever, SidTable, Vec<Vec<u32>>) {
+fn small(renormalise: bool) -> (Retriever, SidTable, Vec<Vec<u32>>) {
     let sids = random_sids(ITEMS, &[4, 3, 3], 3);
-    let config = RetrieverConfig { depth_layers: 2, ..retriever_config() };
+    let config = RetrieverConfig { depth_layers: 2, renormalise, ..retriever_config() };
     let (model, _) = train_retriever(&sids, &chain(60, 1), &[], &config);
     assert!(model.trie().num_leaves() < ITEMS, "some items collide");
     let histories = (0..10).map(|len| (0..len).map(|at| (7 * at + len) % 24).collect()).collect();
@@ -71,24 +77,28 @@ fn borrowed(histories: &[Vec<u32>]) -> Vec<&[u32]> {
 
 #[test]
 fn scores_equal_a_naive_network() {
-    let (model, sids, histories) = small();
-    let weights = Weights::of(&model.to_bytes().unwrap());
-    let expected: Vec<f64> = histories
-        .iter()
-        .flat_map(|history| naive_scores(&weights, model.config(), &sids, history).into_values())
-        .collect();
-    assert_close(&model.score_catalogue(&borrowed(&histories)).unwrap(), &expected, 1e-4);
+    for renormalise in [false, true] {
+        let (model, sids, histories) = small(renormalise);
+        let weights = Weights::of(&model.to_bytes().unwrap());
+        let naive = |history| naive_scores(&weights, model.config(), &sids, history).into_values();
+        let expected: Vec<f64> = histories.iter().flat_map(|history| naive(history)).collect();
+        assert_close(&model.score_catalogue(&borrowed(&histories)).unwrap(), &expected, 1e-4);
+    }
 }
 
 #[test]
-fn probabilities_of_a_full_catalogue_add_up_to_1() {
-    let sids = all_sids(&[4, 2, 3]);
-    let (model, _) = train_retriever(&sids, &chain(60, 1), &[], &retriever_config());
-    let scores = model.score_catalogue(&[&[], &[1, 2, 3]]).unwrap();
-    for of_history in scores.chunks_exact(ITEMS) {
-        let sum: f64 = of_history.iter().map(|&score| f64::from(score).exp()).sum();
-        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
-    }
+fn probabilities_of_a_catalogue_add_up_to_1() {
+    let sum_to_1 = |model: Retriever| {
+        let scores = model.score_catalogue(&[&[], &[1, 2, 3]]).unwrap();
+        for of_history in scores.chunks_exact(model.trie().num_leaves()) {
+            let sum: f64 = of_history.iter().map(|&score| f64::from(score).exp()).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+        }
+    };
+    sum_to_1(small(true).0);
+    // Without being shared anew they do so if every ID exists.
+    let config = RetrieverConfig { renormalise: false, ..retriever_config() };
+    sum_to_1(train_retriever(&all_sids(&[4, 2, 3]), &chain(60, 1), &[], &config).0);
 }
 
 /// The `k` best IDs and the IDs of the `k` best items, from scores of all leaves.
@@ -129,12 +139,15 @@ fn check_found(found: &[Retrieved], scores: &[f32], expected: &[u32]) {
 
 #[test]
 fn a_full_beam_and_exact_search_find_what_scoring_everything_finds() {
-    let (model, _, histories) = small();
-    let histories = borrowed(&histories);
-    let leaves = model.trie().num_leaves();
-    let scores = model.score_catalogue(&histories).unwrap();
-    for k in [1, 2, 5, ITEMS, 100] {
-        for seen in [Seen::Included, Seen::Excluded] {
+    for renormalise in [false, true] {
+        let (model, _, histories) = small(renormalise);
+        let histories = borrowed(&histories);
+        let leaves = model.trie().num_leaves();
+        let scores = model.score_catalogue(&histories).unwrap();
+        for (k, seen) in [1, 2, 5, ITEMS, 100]
+            .into_iter()
+            .flat_map(|k| [(k, Seen::Included), (k, Seen::Excluded)])
+        {
             let beam = model.beam_search(&histories, leaves.max(k), k, seen).unwrap();
             let exact = model.exact(&histories, k, seen).unwrap();
             for (at, scores) in scores.chunks_exact(leaves).enumerate() {
@@ -182,7 +195,7 @@ fn items_of_one_id_share_its_probability_and_tie() {
 
 #[test]
 fn item_scores_of_the_catalogue_add_up_to_those_of_ids() {
-    let (model, _, histories) = small();
+    let (model, _, histories) = small(true);
     let histories = borrowed(&histories);
     let (items, ids) =
         (model.scores(&histories).unwrap(), model.score_catalogue(&histories).unwrap());

@@ -56,13 +56,13 @@ impl<'a> Tokenizers<'a> {
         let (candidate, config) =
             self.candidates.get(name).with_context(|| format!("no method `{name}`"))?;
         match &candidate.source {
-            Source::File(path) => self.from_file(path),
-            Source::Artifact(path) => self.from_artifact(&artifact_of(path), 0.0),
+            Source::File(path) => self.of_file(path),
+            Source::Artifact(path) => self.of_artifact(&artifact_of(path), 0.0),
             Source::Trained(_) => {
                 let run = self.run_folder(name, split, seed);
                 let config = RunConfig { seed, ..on_split(config, split) };
                 let seconds = self.train(&run, split, &config, cancel)?;
-                self.from_artifact(&artifact_of(&run), seconds)
+                self.of_artifact(&artifact_of(&run), seconds)
             }
         }
     }
@@ -105,13 +105,13 @@ impl<'a> Tokenizers<'a> {
         work(prepared)
     }
 
-    fn from_file(&self, path: &Path) -> anyhow::Result<Tokens> {
+    fn of_file(&self, path: &Path) -> anyhow::Result<Tokens> {
         let item = align_sids(&read_any(path, None)?, self.data.item_ids(), path)?;
         let notes = vec!["IDs of an ID file, the same under every split and seed".to_string()];
         Ok(Tokens { item, user: None, seconds: 0.0, notes })
     }
 
-    fn from_artifact(&self, path: &Path, seconds: f64) -> anyhow::Result<Tokens> {
+    fn of_artifact(&self, path: &Path, seconds: f64) -> anyhow::Result<Tokens> {
         let artifact = Artifact::open(path)?;
         let item = align_sids(&artifact.sids(Side::Item)?, self.data.item_ids(), path)?;
         let user = if artifact.manifest().sides.contains_key(&Side::User) {

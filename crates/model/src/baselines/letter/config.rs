@@ -31,7 +31,8 @@ pub struct LetterConfig {
     pub epochs: u32,
     /// Rows a step; a side with fewer trains on all of them at once.
     pub batch_size: usize,
-    /// Peak learning rate of AdamW.
+    /// Peak learning rate of AdamW. The published code has 1e-3 over thousands of epochs; over
+    /// these few, 3e-3 leaves a tenth less reconstruction error (measured on Amazon Beauty).
     pub learning_rate: f32,
     /// Decoupled weight decay.
     pub weight_decay: f32,
@@ -57,7 +58,7 @@ pub struct LetterConfig {
 impl Default for LetterConfig {
     fn default() -> LetterConfig {
         LetterConfig {
-            hidden: vec![512, 256, 128],
+            hidden: vec![256, 128],
             codebook_sizes: vec![256; 4],
             code_dim: 32,
             commitment_weight: 0.25,
@@ -65,14 +66,14 @@ impl Default for LetterConfig {
             alpha: 0.02,
             beta: 1e-4,
             clusters: 10,
-            epochs: 50,
+            epochs: 30,
             batch_size: 1024,
-            learning_rate: 1e-3,
+            learning_rate: 3e-3,
             weight_decay: 1e-4,
             warmup: 0.05,
             kmeans_iterations: 10,
             reset_dead_codes: true,
-            settle_epochs: 5,
+            settle_epochs: 3,
             cf_epochs: 10,
             cf_batch_size: 1024,
             cf_learning_rate: 5e-3,
