@@ -9,7 +9,21 @@ use crate::common::*;
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["demo", "import", "embed", "train", "encode", "inspect", "export", "bench"] {
+    let commands = [
+        "demo",
+        "import",
+        "embed",
+        "train",
+        "encode",
+        "inspect",
+        "export",
+        "train-retriever",
+        "train-ranker",
+        "compare",
+        "report",
+        "bench",
+    ];
+    for command in commands {
         let help = succeed(&mut das([command, "--help"]));
         assert!(help.contains("Example") && help.contains(&format!("das {command}")), "{help}");
     }

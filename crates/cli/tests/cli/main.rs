@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_tables;
 mod commands;
 mod common;
+mod compare;
 mod encode;
 mod inspect;
 mod kill_resume;

@@ -17,7 +17,7 @@ use crate::{NeuralTokenizer, Reduction, Result, TrainConfig};
 pub struct RqvaeConfig {
     /// Hidden widths of the encoder; the decoder mirrors them.
     pub hidden: Vec<usize>,
-    /// Codes of each level.
+    /// Codes of each level. TIGER has three, and a last digit that tells collided items apart.
     pub codebook_sizes: Vec<u32>,
     /// Width d of codes.
     pub code_dim: usize,
@@ -48,7 +48,7 @@ impl Default for RqvaeConfig {
     fn default() -> RqvaeConfig {
         RqvaeConfig {
             hidden: vec![256, 128],
-            codebook_sizes: vec![256; 4],
+            codebook_sizes: vec![256; 3],
             code_dim: 32,
             commitment_weight: 0.25,
             reduction: Reduction::Mean,
