@@ -43,8 +43,9 @@ fn train(
     name: &str,
     work: impl FnOnce(&PublishedRun, tasks::Context<'_>) -> anyhow::Result<(Vec<u8>, Outcome)>,
 ) -> anyhow::Result<()> {
-    let run = PublishedRun::open(&args.run, &args.data, &args.overrides)?;
-    use_threads(run.config.threads)?;
+    let config = PublishedRun::settings(&args.run, &args.overrides)?;
+    use_threads(config.threads)?;
+    let run = PublishedRun::open(&args.run, &args.data, config)?;
     let (cancel, bars, device) = (interrupt::install()?, Bars::new(), Device::cpu());
     let _lock = lock(&args.run)?;
     let store = run.store(name)?;

@@ -28,11 +28,16 @@ pub struct PublishedRun {
 }
 
 impl PublishedRun {
+    /// The settings that the run at `folder` was published with, under `overrides`.
+    pub fn settings(folder: &Path, overrides: &[String]) -> anyhow::Result<RunConfig> {
+        let artifact = Artifact::open(&artifact_of(folder))?;
+        RunConfig::load(Some(&artifact.checked_path(CONFIG_FILE)?), overrides)
+    }
+
     /// Opens the run at `folder` and the data at `data`, which must be what it was trained on.
-    pub fn open(folder: &Path, data: &Path, overrides: &[String]) -> anyhow::Result<PublishedRun> {
+    pub fn open(folder: &Path, data: &Path, config: RunConfig) -> anyhow::Result<PublishedRun> {
         let artifact = Artifact::open(&artifact_of(folder))?;
         artifact.verify()?;
-        let config = RunConfig::load(Some(&artifact.checked_path(CONFIG_FILE)?), overrides)?;
         let prepared = Prepared::open(data, &config.data)?;
         let (found, trained_on) = (prepared.fingerprint()?, &artifact.manifest().data);
         let mut names = trained_on.keys().chain(found.keys());

@@ -46,6 +46,10 @@ fn wrong_calls_end_with_2() {
         &["import", "csv", "x", "--out", "y", "--k-core", "5"],
         &["import", "csv", "x", "--out", "y", "--rating", "stars"],
         &["bench", "step", "--dir", "x", "--threads", "0"],
+        &["compare", "--data", "x", "--out", "y", "--seeds", "0"],
+        &["compare", "--data", "x", "--out", "y", "--preset", "fast"],
+        &["train-ranker", "--run", "x"],
+        &["report", "x"],
     ] {
         fail(&mut das(call), 2, &[]);
     }

@@ -100,7 +100,6 @@ fn what_cannot_be_compared_is_refused_before_anything_runs() {
     refuse(&["--methods", "lettre"], 2, &["lettre", "rqkmeans"]);
     refuse(&["--methods", "das,das"], 2, &["two rows named `das`"]);
     refuse(&["--tasks", "ranking"], 2, &["ranking", "generative"]);
-    refuse(&["--seeds", "0"], 2, &["0"]);
     refuse(&["--set", "retriever.dims=3"], 2, &["dims"]);
 
     let written = |text: &str| {

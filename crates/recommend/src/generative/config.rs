@@ -50,12 +50,18 @@ impl Default for RetrieverConfig {
             hidden: 256,
             depth_layers: 1,
             depth_hidden: 256,
-            dropout: 0.2,
+            dropout: 0.3,
             label_smoothing: 0.0,
             renormalise: true,
             beam: 20,
             validation_queries: 2000,
-            fit: FitConfig { epochs: 20, batch_size: 256, clip_norm: 1.0, ..FitConfig::default() },
+            fit: FitConfig {
+                epochs: 30,
+                batch_size: 256,
+                learning_rate: 2e-3,
+                clip_norm: 1.0,
+                ..FitConfig::default()
+            },
         }
     }
 }
