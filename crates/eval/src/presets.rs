@@ -89,8 +89,8 @@ impl Preset {
         };
         let [of_retriever, of_sasrec] = match self {
             Preset::Quick => [3, 4],
-            Preset::Standard => [12, 16],
-            Preset::Full => [60, 80],
+            Preset::Standard => [24, 12],
+            Preset::Full => [60, 40],
         };
         self.limit(&mut budget.retriever.fit, of_retriever);
         self.limit(&mut budget.sasrec.fit, of_sasrec);
@@ -106,7 +106,8 @@ impl Preset {
     fn limit(self, fit: &mut FitConfig, epochs: u32) {
         fit.epochs = epochs;
         fit.validate_every = if self == Preset::Full { 2 } else { 1 };
-        fit.patience = if self == Preset::Full { 5 } else { 3 };
+        // Validation of a retriever stands still for some epochs and then rises again.
+        fit.patience = 8;
     }
 }
 
