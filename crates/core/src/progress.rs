@@ -15,6 +15,9 @@ pub trait Progress: Send + Sync {
 
     /// The phase is over.
     fn end(&self);
+
+    /// A line that stays, such as which of many runs begins; dropped where nothing is shown.
+    fn note(&self, _line: &str) {}
 }
 
 /// Reports nothing.

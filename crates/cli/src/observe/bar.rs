@@ -1,5 +1,6 @@
 //! Progress bars on the terminal; nothing where standard error is not one.
 
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -43,13 +44,6 @@ impl Bars {
         }
     }
 
-    /// A line that stays, above the bar; only where there is a terminal.
-    pub fn note(&self, line: &str) {
-        if let Some(bar) = &*self.slot() {
-            bar.println(line);
-        }
-    }
-
     /// A warning: always on standard error.
     pub fn warn(&self, message: &str) {
         let line = format!("warning: {message}");
@@ -76,6 +70,15 @@ impl Progress for Bars {
     fn end(&self) {
         if let Some(bar) = self.slot().take() {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Above the bar, where there is one; only on a terminal.
+    fn note(&self, line: &str) {
+        match &*self.slot() {
+            Some(bar) => bar.println(line),
+            None if std::io::stderr().is_terminal() => eprintln!("{line}"),
+            None => {}
         }
     }
 }

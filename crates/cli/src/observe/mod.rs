@@ -5,6 +5,7 @@ mod jsonl;
 mod tensorboard;
 
 pub use bar::Bars;
+use das_core::progress::Progress as _;
 use das_model::train::{EpochRecord, GradientRecord, Observer, StepRecord};
 pub use jsonl::MetricsFile;
 pub use tensorboard::EventFile;

@@ -45,8 +45,7 @@ fn run_missing(
         cancel.check()?;
         let left = remaining_seconds(&records, &missing[at..]);
         let left = left.map_or(String::new(), |left| format!(", {} left", minutes(left)));
-        progress.begin(&format!("run {} of {}{left}: {run}", at + 1, missing.len()), None);
-        progress.end();
+        progress.note(&format!("run {} of {}{left}: {run}", at + 1, missing.len()));
         let store = folder.checkpoints(run)?;
         let outcome = bench.run(run, Some(&store), progress, cancel)?;
         records.push(folder.keep(run, bench.preset(), &outcome)?);

@@ -43,7 +43,7 @@ pub enum Source {
     Trained(Vec<String>),
     /// A file of item IDs, the same on every split and seed.
     File(PathBuf),
-    /// A run or artifact folder, the same on every split and seed.
+    /// A run or artifact folder, the same under every seed, on the split it was trained on.
     Artifact(PathBuf),
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use das_core::artifact::Artifact;
 use das_core::progress::{Cancel, Progress};
 use das_core::sid::files::read_any;
@@ -57,7 +57,11 @@ impl<'a> Tokenizers<'a> {
             self.candidates.get(name).with_context(|| format!("no method `{name}`"))?;
         match &candidate.source {
             Source::File(path) => self.of_file(path),
-            Source::Artifact(path) => self.of_artifact(&artifact_of(path), 0.0),
+            Source::Artifact(path) => {
+                let path = artifact_of(path);
+                self.check_split(&path, split, config)?;
+                self.of_artifact(&path, 0.0)
+            }
             Source::Trained(_) => {
                 let run = self.run_folder(name, split, seed);
                 let config = RunConfig { seed, ..on_split(config, split) };
@@ -91,6 +95,24 @@ impl<'a> Tokenizers<'a> {
         Ok(seconds.total)
     }
 
+    /// Refuses a run that was trained on other rows than the training part of `split`: it may
+    /// have seen what it is to be asked.
+    fn check_split(&self, path: &Path, split: TaskSplit, config: &RunConfig) -> anyhow::Result<()> {
+        let artifact = Artifact::open(path)?;
+        let config = on_split(config, split);
+        let now = self.with_split(split, &config, Prepared::fingerprint)?;
+        const ROWS: &str = "training_rows";
+        if artifact.manifest().data.get(ROWS) != now.get(ROWS) {
+            bail!(
+                "{}: was not trained on the training rows of the {} split, so it may have seen \
+                 test rows; leave the task out or name the method instead",
+                path.display(),
+                split.name()
+            );
+        }
+        Ok(())
+    }
+
     fn with_split<T>(
         &self,
         split: TaskSplit,
@@ -107,7 +129,9 @@ impl<'a> Tokenizers<'a> {
 
     fn of_file(&self, path: &Path) -> anyhow::Result<Tokens> {
         let item = align_sids(&read_any(path, None)?, self.data.item_ids(), path)?;
-        let notes = vec!["IDs of an ID file, the same under every split and seed".to_string()];
+        let note = "IDs of an ID file, the same under every split and seed; whether they were \
+                    made without held-out rows and items is not known";
+        let notes = vec![note.to_string()];
         Ok(Tokens { item, user: None, seconds: 0.0, notes })
     }
 
