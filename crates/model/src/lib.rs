@@ -25,7 +25,7 @@ mod uism;
 pub mod yardstick;
 
 pub use baselines::letter::LetterConfig;
-pub use baselines::qarm::{QarmConfig, Similarity, VqPool};
+pub use baselines::qarm::{QarmConfig, Similarity, VqCodes, VqPool};
 pub use baselines::residual::ResidualTokenizer;
 pub use baselines::rqkmeans::RqkmeansConfig;
 pub use baselines::rqvae::RqvaeConfig;

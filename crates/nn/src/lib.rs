@@ -63,7 +63,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use kernels::Activation;
-pub use ops::{Attention, Direction, InfoNce, QuantizeOptions, Quantized, SoftmaxCe};
+pub use ops::{Attention, Candidates, Direction, InfoNce, QuantizeOptions, Quantized, SoftmaxCe};
 pub use optim::{AdamW, AdamWConfig, Schedule, TableUpdate};
 pub use pair_mask::PairMask;
 pub use params::{ParamId, ParamKind, Params};

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{print, print_json, use_threads};
 use crate::args::RecommendArgs;
 use crate::observe::Bars;
-use crate::pipeline::PublishedRun;
+use crate::pipeline::{PublishedRun, vq_field};
 use crate::run_folder::lock;
 use crate::{interrupt, table};
 
@@ -31,7 +31,9 @@ pub fn ranker(args: &RecommendArgs) -> anyhow::Result<()> {
     train(args, "ranker", |run, context| {
         let config = run.config.budget(args.preset)?.ranker;
         let (item, user) = (run.sids(Side::Item)?, run.sids(Side::User)?);
-        let sids = CtrSids { item: item.as_ref(), user: user.as_ref() };
+        let item_bag = vq_field(&run.artifact)?;
+        let sids =
+            CtrSids { item: item.as_ref(), user: user.as_ref(), item_bag: item_bag.as_ref() };
         let inputs = CtrInputs::new(&run.prepared.data, &run.prepared.split, config.history)?;
         let (model, outcome) = train_ranker(&inputs, sids, &config, context)?;
         Ok((model.to_bytes()?, outcome))

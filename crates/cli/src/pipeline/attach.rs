@@ -6,14 +6,32 @@ use anyhow::{Context as _, bail};
 use das_core::artifact::{Artifact, ArtifactWriter, CONFIG_FILE};
 use das_core::checkpoints::CheckpointStore;
 use das_core::sid::SidTable;
-use das_core::{EntityIds, Side};
+use das_core::{EntityIds, Side, files};
 use das_eval::align_sids;
 use das_eval::tasks::Outcome;
+use das_model::{VqCodes, VqPool};
+use das_recommend::Sequences;
+use das_recommend::ranker::BagField;
 use serde_json::{Value, json};
 
 use super::Prepared;
 use crate::config::RunConfig;
 use crate::run_folder::artifact_of;
+
+/// QARM's VQ codes as a feature of a ranker, in the order of the artifact's items, which is that
+/// of the data it was trained on; none where the artifact has none.
+pub fn vq_field(artifact: &Artifact) -> anyhow::Result<Option<BagField>> {
+    if !artifact.manifest().files.contains_key(VqPool::FILE) {
+        return Ok(None);
+    }
+    let path = artifact.checked_path(VqPool::FILE)?;
+    let VqCodes { pool, k, codes } =
+        VqCodes::from_bytes(&files::read(&path)?).with_context(|| path.display().to_string())?;
+    let rows = codes.len().checked_div(k).unwrap_or(0);
+    let offsets = (0..=rows).map(|row| row * k).collect();
+    let bags = Sequences::new(offsets, codes)?;
+    Ok(Some(BagField::new("vq_code", pool as u32, bags)?))
+}
 
 /// A published run, with the data that it was trained on.
 pub struct PublishedRun {

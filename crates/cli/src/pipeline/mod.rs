@@ -9,7 +9,7 @@ mod prepare;
 mod publish;
 mod train_run;
 
-pub use attach::PublishedRun;
+pub use attach::{PublishedRun, vq_field};
 pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
 pub use fit::{Fitted, fit};

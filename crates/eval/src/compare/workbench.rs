@@ -6,6 +6,7 @@ use das_core::sid::SidTable;
 use das_core::{HeldOut, RowMatrix, Side};
 use das_data::{CoClickConfig, DataSet, Part, TrainingClicks};
 use das_nn::Device;
+use das_recommend::ranker::BagField;
 
 use super::plan::{NO_SID, POPULARITY, SASREC, SID_ONLY, TaskSplit};
 use crate::inputs::{CtrInputs, SequenceInputs};
@@ -23,6 +24,8 @@ pub struct Tokens {
     pub item: SidTable,
     /// Of users, where the method has them.
     pub user: Option<SidTable>,
+    /// Further codes of items for a ranker, where the method has them.
+    pub item_bag: Option<BagField>,
     /// Seconds that training them took, also where they were at hand already.
     pub seconds: f64,
     /// What a reader should know.
@@ -173,6 +176,7 @@ impl<'a> Workbench<'a> {
                 let sids = CtrSids {
                     item: tokens.map(|tokens| &tokens.item),
                     user: tokens.and_then(|tokens| tokens.user.as_ref()),
+                    item_bag: tokens.and_then(|tokens| tokens.item_bag.as_ref()),
                 };
                 let mut config = self.budget.ranker.clone();
                 config.use_item_ids = !run.variant.ends_with(SID_ONLY);

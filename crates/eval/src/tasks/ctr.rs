@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use das_core::metrics::binary;
 use das_core::sid::SidTable;
-use das_recommend::ranker::{Ranker, RankerConfig};
+use das_recommend::ranker::{BagField, Ranker, RankerConfig};
 
 use super::{Context, Outcome};
 use crate::Result;
@@ -14,13 +14,15 @@ use crate::records::PerUser;
 /// Bins of the calibration error.
 const CALIBRATION_BINS: usize = 20;
 
-/// The semantic IDs that the ranker is given.
+/// What a tokenizer tells the ranker.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CtrSids<'a> {
-    /// Of users.
+    /// Semantic IDs of users.
     pub user: Option<&'a SidTable>,
-    /// Of items, as candidates and in histories.
+    /// Semantic IDs of items, as candidates and in histories.
     pub item: Option<&'a SidTable>,
+    /// Further codes of items, such as QARM's VQ code.
+    pub item_bag: Option<&'a BagField>,
 }
 
 /// Trains a ranker and measures it on the test impressions: `auc`, `uauc`, `gauc`, `logloss`,
@@ -54,6 +56,10 @@ pub fn train_ranker(
     }
     if let Some(sids) = sids.item {
         features = features.with_item_sids(sids.clone())?;
+    }
+    if let Some(bag) = sids.item_bag {
+        let bags = features.item_bags().iter().chain([bag]).cloned().collect();
+        features = features.with_item_bags(bags)?;
     }
     let Context { device, seed, store, progress, cancel } = context;
     let (train, validation) = (&inputs.train, &inputs.validation);

@@ -55,7 +55,7 @@ impl Jobs for Drawn {
             SidTable::new(SidLayout::learned(vec![6, 6]).unwrap(), codes).unwrap()
         };
         let user = (method == "two-sided").then(|| table(USERS));
-        Ok(Tokens { item: table(ITEMS), user, seconds: 1.5, notes: vec![] })
+        Ok(Tokens { item: table(ITEMS), user, item_bag: None, seconds: 1.5, notes: vec![] })
     }
 
     fn item_content(&self, _split: TaskSplit) -> Result<Option<Box<dyn RowMatrix>>, Fault> {

@@ -7,7 +7,7 @@ use das_core::{DenseMatrix, RowMatrix, Side};
 use das_model::train::{EpochRecord, NoObserver, Observer, StepRecord};
 use das_model::{
     Method, MethodConfigs, ModelConfig, QarmConfig, ResidualTokenizer, Result, Run, Settings,
-    Similarity, TrainConfig, Trained, VqPool, encode_all, train_method,
+    Similarity, TrainConfig, Trained, VqCodes, VqPool, encode_all, train_method,
 };
 use das_nn::Device;
 use das_nn::safetensors_io::{self, TensorData};
@@ -143,11 +143,15 @@ fn vq_codes_are_kept_and_can_be_made_for_new_items() {
     let stored = tensors.iter().find(|tensor| tensor.name == "item.vq_codes").unwrap();
     assert_eq!(stored.shape, [60, 5]);
     assert_eq!(stored.data, TensorData::U32(codes.clone()));
+    let read = VqCodes::from_bytes(&bytes).unwrap();
+    assert_eq!(read, VqCodes { pool: pool.len(), k: 5, codes: codes.clone() });
     for (entry, &item) in pool.items().iter().enumerate() {
         assert_eq!(codes[item as usize * 5], entry as u32, "an item of the pool finds itself");
     }
     let broken = safetensors_io::to_bytes(&tensors[1..], &Default::default()).unwrap();
     assert!(VqPool::from_bytes(&broken).is_err());
+    let broken = safetensors_io::to_bytes(&tensors[..2], &Default::default()).unwrap();
+    assert!(VqCodes::from_bytes(&broken).is_err());
     assert!(train(&market, &QarmConfig { vq_codes: 0, ..small() }).extra.is_empty());
 }
 

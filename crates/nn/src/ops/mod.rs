@@ -19,4 +19,4 @@ mod softmax_ce;
 pub use attention::Attention;
 pub use info_nce::{Direction, InfoNce};
 pub use quantize::{QuantizeOptions, Quantized};
-pub use softmax_ce::SoftmaxCe;
+pub use softmax_ce::{Candidates, SoftmaxCe};

@@ -1,5 +1,7 @@
 //! Softmax cross entropy over a catalogue.
 
+use std::ops::Range;
+
 use super::losses::ReadyGradients;
 use crate::kernels::backend::SoftmaxCeForward;
 use crate::tape::{Tape, Var};
@@ -16,11 +18,39 @@ pub struct SoftmaxCe<'a> {
     /// Non-negative weight `w_i` of each row: the loss is `Σ w_i ℓ_i / Σ w_i`, and 0 with zero
     /// gradients if all weights are 0. All ones if absent.
     pub row_weights: Option<&'a [f32]>,
+    /// The classes that can be the answer of each row; all of them if absent.
+    pub candidates: Option<Candidates<'a>>,
+}
+
+/// Few classes for each row to choose among, as lists that rows may share.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// Lists of classes, one after another, each without repetition.
+    pub classes: &'a [u32],
+    /// For each row the part of `classes` that is its list; the row's target is on it.
+    pub of_rows: &'a [Range<u32>],
+}
+
+impl<'a> Candidates<'a> {
+    /// The classes of a row.
+    pub(crate) fn of(&self, row: usize) -> &'a [u32] {
+        let Range { start, end } = self.of_rows[row];
+        &self.classes[start as usize..end as usize]
+    }
+
+    fn check(&self, classes: usize, targets: &[u32]) {
+        assert_eq!(self.of_rows.len(), targets.len(), "candidates for each row");
+        for (row, target) in targets.iter().enumerate() {
+            let list = self.of(row);
+            assert!(list.contains(target), "target {target} of row {row} is no candidate");
+            assert!(list.iter().all(|&class| (class as usize) < classes), "of {classes} classes");
+        }
+    }
 }
 
 impl Default for SoftmaxCe<'_> {
     fn default() -> Self {
-        Self { scale: 1.0, label_smoothing: 0.0, row_weights: None }
+        Self { scale: 1.0, label_smoothing: 0.0, row_weights: None, candidates: None }
     }
 }
 
@@ -36,13 +66,17 @@ impl SoftmaxCe<'_> {
         if let Some(weights) = self.row_weights {
             assert_eq!(weights.len(), rows, "a weight for each row");
         }
+        if let Some(candidates) = self.candidates {
+            candidates.check(classes, targets);
+        }
     }
 }
 
 impl Tape<'_> {
     /// Softmax cross entropy of each row of `x` `[n, d]` against every row of `catalogue`
     /// `[V, d]`: with logits `z = scale · x catalogueᵀ`, row `i` costs
-    /// `ℓ_i = ln Σ_j exp(z_ij) - (1 - ε) z_i,target - ε mean_j z_ij`.
+    /// `ℓ_i = ln Σ_j exp(z_ij) - (1 - ε) z_i,target - ε mean_j z_ij`, where `j` runs over the
+    /// row's candidates.
     ///
     /// Loss and gradients are worked out together, right here in the forward pass, block by block
     /// of rows, so that only a block of the `n` x `V` logits exists at a time. The gradient by

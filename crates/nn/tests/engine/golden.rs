@@ -121,7 +121,7 @@ fn softmax_ce() {
         panic!("targets are integers")
     };
     let targets: Vec<u32> = targets.iter().map(|&target| target as u32).collect();
-    let o = SoftmaxCe { scale: 0.8, label_smoothing: 0.15, row_weights: None };
+    let o = SoftmaxCe { scale: 0.8, label_smoothing: 0.15, ..Default::default() };
     golden.check("softmax_ce", ["x", "w"], |tape, [x, w]| {
         let (x, w) = (tape.param(x), tape.param(w));
         tape.softmax_ce(x, w, &targets, &o)

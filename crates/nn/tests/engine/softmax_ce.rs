@@ -1,6 +1,8 @@
 //! Softmax cross entropy over a catalogue in every combination of its options.
 
-use das_nn::{AdamW, AdamWConfig, ParamKind, SoftmaxCe, TableUpdate, Tape};
+use std::ops::Range;
+
+use das_nn::{AdamW, AdamWConfig, Candidates, ParamKind, SoftmaxCe, TableUpdate, Tape};
 use rand::Rng;
 
 use crate::check::{
@@ -19,20 +21,63 @@ struct Case {
     label_smoothing: f32,
     weights: Option<Vec<f32>>,
     targets: Vec<u32>,
+    /// Lists of classes and each row's part of them.
+    candidates: Option<(Vec<u32>, Vec<Range<u32>>)>,
 }
 
 impl Case {
     fn new(n: usize, classes: usize, d: usize, seed: u64) -> Self {
         let mut rng = rng(seed);
         let targets = (0..n).map(|_| rng.random_range(0..classes as u32)).collect();
-        Self { n, classes, d, scale: 1.0, label_smoothing: 0.0, weights: None, targets }
+        Self {
+            n,
+            classes,
+            d,
+            scale: 1.0,
+            label_smoothing: 0.0,
+            weights: None,
+            targets,
+            candidates: None,
+        }
+    }
+
+    /// Every row chooses among its target and the classes that a coin chose, two rows among the
+    /// same ones.
+    fn among_candidates(mut self, seed: u64) -> Self {
+        let mut rng = rng(seed);
+        let (mut lists, mut of_rows): (Vec<u32>, Vec<Range<u32>>) = (Vec::new(), Vec::new());
+        for row in 0..self.n {
+            if row == 1 {
+                self.targets[1] = self.targets[0];
+                of_rows.push(of_rows[0].clone());
+                continue;
+            }
+            let start = lists.len() as u32;
+            let target = self.targets[row];
+            lists.extend((0..self.classes as u32).filter(|&c| c == target || rng.random()));
+            of_rows.push(start..lists.len() as u32);
+        }
+        self.candidates = Some((lists, of_rows));
+        self
+    }
+
+    /// The classes that a row chooses among.
+    fn choices(&self, row: usize) -> Vec<u32> {
+        match &self.candidates {
+            None => (0..self.classes as u32).collect(),
+            Some((lists, of_rows)) => {
+                lists[of_rows[row].start as usize..of_rows[row].end as usize].to_vec()
+            }
+        }
     }
 
     fn options(&self) -> SoftmaxCe<'_> {
+        let candidates = self.candidates.as_ref();
         SoftmaxCe {
             scale: self.scale,
             label_smoothing: self.label_smoothing,
             row_weights: self.weights.as_deref(),
+            candidates: candidates.map(|(classes, of_rows)| Candidates { classes, of_rows }),
         }
     }
 
@@ -53,13 +98,15 @@ impl Case {
         let smoothing = f64::from(self.label_smoothing);
         let loss = |i: usize| {
             let x = &x[i * self.d..][..self.d];
+            let choices = self.choices(i);
+            let row = |class: u32| &catalogue[class as usize * self.d..][..self.d];
             let logits: Vec<f64> =
-                catalogue.chunks(self.d).map(|c| f64::from(self.scale) * dot(x, c)).collect();
+                choices.iter().map(|&class| f64::from(self.scale) * dot(x, row(class))).collect();
             let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let log_sum = top + logits.iter().map(|z| (z - top).exp()).sum::<f64>().ln();
             let share = |j: usize| {
-                let even = smoothing / self.classes as f64;
-                if j == self.targets[i] as usize { even + 1.0 - smoothing } else { even }
+                let even = smoothing / choices.len() as f64;
+                if choices[j] == self.targets[i] { even + 1.0 - smoothing } else { even }
             };
             logits.iter().enumerate().map(|(j, z)| share(j) * (log_sum - z)).sum::<f64>()
         };
@@ -72,13 +119,16 @@ impl Case {
 
 #[test]
 fn every_combination_of_options() {
-    for bits in 0..8 {
+    for bits in 0..16 {
         let mut case = Case::new(9, 13, 5, bits);
         let on = |bit: u64| bits >> bit & 1 == 1;
         case.scale = if on(0) { 2.5 } else { 1.0 };
         case.label_smoothing = if on(1) { 0.2 } else { 0.0 };
         let weights = || uniform(9, &mut rng(bits)).iter().map(|w| w.max(0.0)).collect();
         case.weights = on(2).then(weights);
+        if on(3) {
+            case = case.among_candidates(bits);
+        }
         case.check(DENSE);
         case.check(TABLE);
     }

@@ -97,7 +97,12 @@ fn recommend(tape: &mut Tape<'_>, rows: &[u32], table: ParamId, p: &Block, key: 
     let catalogue = tape.param(table);
     let targets: Vec<u32> = rows.iter().copied().step_by(2).collect();
     let weights: Vec<f32> = targets.iter().map(|&target| (target % 5) as f32).collect();
-    let o = SoftmaxCe { scale: 0.5, label_smoothing: 0.1, row_weights: Some(&weights) };
+    let o = SoftmaxCe {
+        scale: 0.5,
+        label_smoothing: 0.1,
+        row_weights: Some(&weights),
+        ..Default::default()
+    };
     let scores = tape.select_rows(catalogue, &targets[..40]);
     let scores = tape.scores(y, scores);
     let zeros = tape.input_slice(BATCH / 2, 40, &vec![0.0; BATCH * 20]);

@@ -26,11 +26,11 @@ pub struct RetrieverConfig {
     pub depth_hidden: usize,
     /// Dropout of embeddings and of every layer's output.
     pub dropout: f32,
-    /// Share of the target probability spread over all codes of a digit.
+    /// Share of the target probability spread over all codes that a digit is told from.
     pub label_smoothing: f32,
-    /// Whether a search shares each digit's probability among the codes that continue an existing
-    /// ID, so that the probabilities of the catalogue add up to 1, or leaves the share of all
-    /// other codes unused. Training is the same.
+    /// Whether each digit is told from the codes that continue an existing ID, in training as in
+    /// search, so that the probabilities of the catalogue add up to 1, or from all codes, as other
+    /// generative retrievers do.
     pub renormalise: bool,
     /// Beam width of validation, and of the search that gives exact search its first bound.
     pub beam: usize,

@@ -69,7 +69,9 @@ impl Learner for RetrieverLearner<'_> {
     fn loss(&self, tape: &mut Tape<'_>, examples: &[u32], rng: &mut ChaCha8Rng) -> Var {
         let (packed, targets) = self.windows.pack(self.train, examples);
         let dropout = Some((self.model.config.dropout, rng));
-        self.model.network.loss(tape, &self.model.tokens, (&packed, &targets), dropout)
+        let model = &self.model;
+        let among = model.config.renormalise.then_some(&model.trie);
+        model.network.loss(tape, (&model.tokens, among), (&packed, &targets), dropout)
     }
 
     fn validates(&self) -> bool {

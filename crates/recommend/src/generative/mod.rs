@@ -10,9 +10,9 @@
 //! same on every depth, and nothing has to be kept between them in a search.
 //!
 //! p(ID | history) = Π_d p(digit d | digits before it, history), each factor a softmax over the
-//! codes of the digit: in training over all of them, in a search over those that continue an
-//! existing ID ([`RetrieverConfig::renormalise`]). Items that share an ID share its probability
-//! equally.
+//! codes that continue an existing ID ([`RetrieverConfig::renormalise`]): training is maximum
+//! likelihood over the catalogue, and no strength goes into learning which IDs exist. Items that
+//! share an ID share its probability equally.
 //!
 //! [`Retriever::beam_search`] follows the most probable prefixes that exist in the catalogue.
 //! [`Retriever::exact`] returns the true best of the whole catalogue by branch and bound.

@@ -1,7 +1,7 @@
 //! The network on the tape: contexts over items, then digits one after another.
 
-use das_core::sid::{SidLayout, SidTable};
-use das_nn::{Activation, ParamId, Params, SoftmaxCe, Tape, Var};
+use das_core::sid::{SidLayout, SidTable, Trie};
+use das_nn::{Activation, Candidates, ParamId, Params, SoftmaxCe, Tape, Var};
 
 use super::RetrieverConfig;
 use crate::Result;
@@ -137,19 +137,19 @@ impl Network {
         tape.scores(states, codes)
     }
 
-    /// Mean over rows and digits of the cross entropy of the items that follow the rows.
+    /// Mean over rows and digits of the cross entropy of the items that follow the rows. With a
+    /// tree, each digit is told from the codes that continue an existing ID, else from all.
     pub(super) fn loss(
         &self,
         tape: &mut Tape<'_>,
-        tokens: &Tokens,
+        (tokens, among): (&Tokens, Option<&Trie>),
         (packed, targets): (&Packed, &[u32]),
         mut drop: Dropout<'_>,
     ) -> Var {
         let reborrow = drop.as_mut().map(|(rate, rng)| (*rate, &mut **rng));
         let contexts = self.contexts(tape, tokens, packed, reborrow);
         let digits = self.layout.num_digits();
-        let label_smoothing = self.label_smoothing;
-        let options = SoftmaxCe { label_smoothing, ..SoftmaxCe::default() };
+        let mut nodes = vec![0; targets.len()];
         let mut parts = Vec::with_capacity(digits);
         for (digit, offset) in self.layout.offsets().into_iter().enumerate() {
             let prefixes: Vec<u32> =
@@ -158,8 +158,22 @@ impl Network {
                 targets.iter().map(|&item| tokens.of(item)[digit] - offset).collect();
             let states = self.digit(tape, contexts, &prefixes, digit, &mut drop);
             let catalogue = tape.param(self.outputs[digit]);
+            let of_rows: Vec<_> = among.map_or_else(Vec::new, |trie| {
+                nodes.iter().map(|&node| trie.children(digit, node)).collect()
+            });
+            let options = SoftmaxCe {
+                label_smoothing: self.label_smoothing,
+                candidates: among
+                    .map(|trie| Candidates { classes: trie.codes(digit + 1), of_rows: &of_rows }),
+                ..SoftmaxCe::default()
+            };
             let loss = tape.softmax_ce(states, catalogue, &codes, &options);
             parts.push((loss, 1.0 / digits as f32));
+            if let Some(trie) = among {
+                for (node, &code) in nodes.iter_mut().zip(&codes) {
+                    *node = trie.child(digit, *node, code).expect("the item is in the tree");
+                }
+            }
         }
         tape.weighted_sum(&parts)
     }

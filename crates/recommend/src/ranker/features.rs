@@ -139,6 +139,11 @@ impl Features {
         Ok(self)
     }
 
+    /// The multi-valued fields of items.
+    pub fn item_bags(&self) -> &[BagField] {
+        &self.item_bags
+    }
+
     /// The same with the semantic IDs of users.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use das_eval::compare::{Jobs, TaskSplit, Tokens};
 use super::{Candidate, Source};
 use crate::config::{DataConfig, RunConfig};
 use crate::observe::Bars;
-use crate::pipeline::{Context, Prepared, Seconds, TrainRun, vectors};
+use crate::pipeline::{Context, Prepared, Seconds, TrainRun, vectors, vq_field};
 use crate::run_folder::artifact_of;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -132,7 +132,7 @@ impl<'a> Tokenizers<'a> {
         let note = "IDs of an ID file, the same under every split and seed; whether they were \
                     made without held-out rows and items is not known";
         let notes = vec![note.to_string()];
-        Ok(Tokens { item, user: None, seconds: 0.0, notes })
+        Ok(Tokens { item, user: None, item_bag: None, seconds: 0.0, notes })
     }
 
     fn of_artifact(&self, path: &Path, seconds: f64) -> anyhow::Result<Tokens> {
@@ -143,7 +143,8 @@ impl<'a> Tokenizers<'a> {
         } else {
             None
         };
-        Ok(Tokens { item, user, seconds, notes: Vec::new() })
+        let item_bag = vq_field(&artifact)?;
+        Ok(Tokens { item, user, item_bag, seconds, notes: Vec::new() })
     }
 
     fn run_folder(&self, name: &str, split: TaskSplit, seed: u64) -> PathBuf {

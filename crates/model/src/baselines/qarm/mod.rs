@@ -23,7 +23,7 @@ use das_nn::safetensors_io::Contents;
 use self::align::Alignment;
 pub use self::config::QarmConfig;
 pub use self::neighbours::Similarity;
-pub use self::vq::VqPool;
+pub use self::vq::{VqCodes, VqPool};
 use super::residual::{Adapter, ResidualSide, ResidualTokenizer};
 use crate::das::check_batch;
 use crate::method::{ExtraFile, Run, Trained};

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 const BLOCK: usize = 64;
 const VECTORS: &str = "item.vq_pool";
 const ITEMS: &str = "item.vq_pool_items";
+const CODES: &str = "item.vq_codes";
 
 /// Aligned, unit-length vectors of a pool of items, among which the nearest make up a code. An
 /// artifact holds it in [`VqPool::FILE`], beside the codes of all items.
@@ -24,7 +25,7 @@ pub struct VqPool {
 }
 
 impl VqPool {
-    /// The artifact's file of the pool and of the codes `item.vq_codes` `[items, k]`.
+    /// The artifact's file of the pool and of the codes of all items, see [`VqCodes`].
     pub const FILE: &str = "vq.safetensors";
 
     /// A pool of `items` with `vectors` `[items.len(), dim]`.
@@ -35,11 +36,7 @@ impl VqPool {
     /// Reads the pool of a [`VqPool::FILE`]; shapes and values are checked.
     pub fn from_bytes(bytes: &[u8]) -> Result<VqPool> {
         let mut tensors = safetensors_io::from_bytes(bytes)?.tensors;
-        let mut take = |name: &str| {
-            let at = tensors.iter().position(|tensor| tensor.name == name);
-            at.map(|at| tensors.swap_remove(at))
-        };
-        match (take(VECTORS), take(ITEMS)) {
+        match (take(&mut tensors, VECTORS), take(&mut tensors, ITEMS)) {
             (
                 Some(NamedTensor { shape, data: TensorData::F32(vectors), .. }),
                 Some(NamedTensor { data: TensorData::U32(items), .. }),
@@ -105,9 +102,46 @@ impl VqPool {
         vec![
             float(VECTORS.to_string(), vec![self.len(), self.dim], &self.vectors),
             numbers(ITEMS, vec![self.len()], self.items.clone()),
-            numbers("item.vq_codes", vec![rows, k], codes),
+            numbers(CODES, vec![rows, k], codes),
         ]
     }
+}
+
+/// The VQ codes of all items of an artifact, a multi-valued feature for rankers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VqCodes {
+    /// Number of items in the pool, which every code is below.
+    pub pool: usize,
+    /// Codes an item.
+    pub k: usize,
+    /// `[items, k]`.
+    pub codes: Vec<u32>,
+}
+
+impl VqCodes {
+    /// Reads the codes of a [`VqPool::FILE`]; shapes and values are checked.
+    ///
+    /// # Errors
+    /// If the bytes hold anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<VqCodes> {
+        let mut tensors = safetensors_io::from_bytes(bytes)?.tensors;
+        match (take(&mut tensors, ITEMS), take(&mut tensors, CODES)) {
+            (
+                Some(NamedTensor { data: TensorData::U32(items), .. }),
+                Some(NamedTensor { shape, data: TensorData::U32(codes), .. }),
+            ) if shape.len() == 2 && codes.iter().all(|&code| (code as usize) < items.len()) => {
+                Ok(VqCodes { pool: items.len(), k: shape[1], codes })
+            }
+            _ => Err(Error::Invalid(format!(
+                "expected tensors `{ITEMS}` of P numbers and `{CODES}` [items, k] of numbers below P"
+            ))),
+        }
+    }
+}
+
+fn take(tensors: &mut Vec<NamedTensor>, name: &str) -> Option<NamedTensor> {
+    let at = tensors.iter().position(|tensor| tensor.name == name)?;
+    Some(tensors.swap_remove(at))
 }
 
 /// The items of a pool of at most `limit`: those with the most training clicks, ascending.

@@ -6,6 +6,9 @@
 //! `S_i = Σ_j e_ij`: the gradient but for the factor `w_i / (W S_i)` of the row. That factor is
 //! left to the narrow matrices: it multiplies the rows of `dx` after the product with `c`, and
 //! those of `x` before the product that makes `dc`.
+//!
+//! Where a row chooses among candidates, the same is done to their logits alone, and the gradient
+//! by all others is 0.
 
 use std::ops::Range;
 
@@ -15,7 +18,7 @@ use super::elementwise::{optional_chunks, sum_in_order};
 use super::gemm::{Mat, block_range, par_add_product, product};
 use super::pool::Pool;
 use super::simd::{exp_in_place, max, sum, vectorize};
-use crate::ops::SoftmaxCe;
+use crate::ops::{Candidates, SoftmaxCe};
 
 /// Logits alive at a time, unless the fewest rows have more: 16 MiB stay in the last cache.
 const BLOCK: usize = 1 << 22;
@@ -34,6 +37,7 @@ struct Problem<'a> {
     classes: usize,
     targets: &'a [u32],
     weights: &'a [f32],
+    candidates: Option<Candidates<'a>>,
     scale: f32,
     smoothing: f32,
     /// `1 / W`.
@@ -70,6 +74,7 @@ pub(super) fn forward(
         classes,
         targets,
         weights,
+        candidates: options.candidates,
         scale: options.scale,
         smoothing: options.label_smoothing,
         share: (1.0 / total) as f32,
@@ -125,12 +130,13 @@ impl Problem<'_> {
         product(Mat::new(x, count, d), self.catalogue.t(), self.scale, logits);
         let mut loss = 0.0;
         let mut factors = vec![0.0; count];
+        let mut chosen = Vec::new();
         vectorize(
             #[inline(always)]
             || {
                 let logits = logits.chunks_exact_mut(self.classes);
                 for ((row, logits), factor) in rows.zip(logits).zip(&mut factors) {
-                    loss += self.row(row, logits, factor);
+                    loss += self.row(row, logits, factor, &mut chosen);
                 }
             },
         );
@@ -149,16 +155,40 @@ impl Problem<'_> {
         loss
     }
 
-    /// Returns `w_i ℓ_i`, leaves the gradient in `logits` and its factor in `factor`.
+    /// Returns `w_i ℓ_i`, leaves the gradient in `logits` and its factor in `factor`. `chosen` is
+    /// scratch space.
     #[inline(always)]
-    fn row(&self, row: usize, logits: &mut [f32], factor: &mut f32) -> f64 {
+    fn row(&self, row: usize, logits: &mut [f32], factor: &mut f32, chosen: &mut Vec<f32>) -> f64 {
         let (weight, target) = (self.weights[row], self.targets[row] as usize);
         if weight == 0.0 {
             logits.fill(0.0);
             return 0.0;
         }
+        let (loss, total) = match self.candidates {
+            None => self.contrast(logits, target),
+            Some(candidates) => {
+                let classes = candidates.of(row);
+                chosen.clear();
+                chosen.extend(classes.iter().map(|&class| logits[class as usize]));
+                let place = classes.iter().position(|&class| class as usize == target);
+                let result = self.contrast(chosen, place.expect("the target is a candidate"));
+                logits.fill(0.0);
+                for (&class, gradient) in classes.iter().zip(&*chosen) {
+                    logits[class as usize] = *gradient;
+                }
+                result
+            }
+        };
+        *factor = weight * self.share * self.scale / total;
+        f64::from(weight) * loss
+    }
+
+    /// `ℓ` and `S` of the logits of one row, in whose place it leaves the gradient but for the
+    /// row's factor.
+    #[inline(always)]
+    fn contrast(&self, logits: &mut [f32], target: usize) -> (f64, f32) {
         let (top, positive) = (max(logits), f64::from(logits[target]));
-        let even = self.smoothing / self.classes as f32;
+        let even = self.smoothing / logits.len() as f32;
         let smoothed = if even > 0.0 { f64::from(even) * f64::from(sum(logits)) } else { 0.0 };
         let total = exp_in_place(logits, top);
         if even > 0.0 {
@@ -166,8 +196,7 @@ impl Problem<'_> {
         }
         let sharp = 1.0 - self.smoothing;
         logits[target] -= sharp * total;
-        *factor = weight * self.share * self.scale / total;
         let log_sum = f64::from(top) + f64::from(total).ln();
-        f64::from(weight) * (log_sum - f64::from(sharp) * positive - smoothed)
+        (log_sum - f64::from(sharp) * positive - smoothed, total)
     }
 }
