@@ -175,6 +175,12 @@ fn recommenders_are_attached_to_a_run() {
     assert!(manifest["metrics"]["ranker"]["auc"].is_number());
     das_core::artifact::Artifact::open(&artifact).unwrap().verify().unwrap();
 
+    // QARM's VQ codes are a feature of its ranker.
+    let qarm = bench.train("data", "qarm", &["method=\"qarm\""]);
+    succeed(&mut recommend("train-ranker", "qarm", "data"));
+    let header = fs::read(qarm.join("ranker/model.safetensors")).unwrap();
+    assert!(String::from_utf8_lossy(&header).contains("vq_code"));
+
     // Other data than the run was trained on is refused.
     let other = Bench::new();
     other.give_embeddings("data");

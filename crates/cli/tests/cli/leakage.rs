@@ -1,5 +1,7 @@
 //! Held-out rows reach no ID: not those of items, not those of users, not the ID space.
 
+use std::path::Path;
+
 use das_core::Side;
 use das_core::streams::stream;
 use das_data::{DataSet, DataSetWriter, LogColumns, Part, Split, SplitKind};
@@ -106,6 +108,56 @@ fn held_out_rows_change_no_id_with_vectors_embedded_beforehand() {
         embed.arg(bench.path(data)).arg("--config").arg(bench.path("small.toml"));
         succeed(&mut embed);
     });
+}
+
+/// Settings under which a baseline, or DAS in two stages, trains in a moment.
+const OTHERS: [&[&str]; 5] = [
+    &["method=\"rqvae\"", "rqvae.epochs=3"],
+    &["method=\"rqkmeans\""],
+    &["method=\"letter\"", "letter.epochs=3", "letter.clusters=4"],
+    &["method=\"qarm\""],
+    &["model.frozen_cf=true"],
+];
+
+#[test]
+fn held_out_rows_change_no_id_of_other_methods() {
+    let bench = Bench::new();
+    write_changed(&bench, "test-items", Part::Test, other_items);
+    write_changed(&bench, "validation-items", Part::Validation, other_items);
+    for (at, settings) in OTHERS.iter().enumerate() {
+        let [original, others @ ..] = ["data", "test-items", "validation-items"]
+            .map(|data| bench.train(data, &format!("{data}-{at}"), settings));
+        let weights = |artifact: &Path| std::fs::read(artifact.join("model.safetensors")).unwrap();
+        for other in &others {
+            assert_eq!(sids(&original, Side::Item), sids(other, Side::Item), "{settings:?}");
+            assert!(weights(&original) == weights(other), "{settings:?}");
+        }
+    }
+}
+
+/// Recommenders learn the same, validation and early stopping included, whatever the test rows.
+#[test]
+fn test_rows_reach_no_recommender() {
+    let bench = Bench::new();
+    write_changed(&bench, "changed", Part::Test, permuted);
+    let names = ["retriever", "ranker"];
+    let learned = |data: &str| {
+        let artifact = bench.train(data, &format!("run-{data}"), &[]);
+        names.map(|name| {
+            let mut train = das([&format!("train-{name}"), "--preset", "quick", "--run"]);
+            train.arg(bench.path(&format!("run-{data}"))).arg("--data").arg(bench.path(data));
+            train.args(["--set", "retriever.dim=16", "--set", "ranker.dim=4"]);
+            let found = succeed_json(&mut train);
+            let weights = std::fs::read(artifact.join(name).join("model.safetensors")).unwrap();
+            (weights, found["metrics"].clone())
+        })
+    };
+    for ((name, (a, measured)), (b, other)) in
+        names.iter().zip(learned("data")).zip(learned("changed"))
+    {
+        assert!(a == b, "{name}");
+        assert_ne!(measured, other, "{name}: the change did not reach the program");
+    }
 }
 
 /// What the tests above would miss if nothing mattered: a training row does.

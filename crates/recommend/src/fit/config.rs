@@ -13,6 +13,8 @@ pub struct FitConfig {
     pub epochs: u32,
     /// Most examples of a step.
     pub batch_size: usize,
+    /// Fewest steps of an epoch: where examples are few, steps take fewer of them, down to one.
+    pub min_steps: usize,
     /// Peak learning rate.
     pub learning_rate: f32,
     /// Peak learning rate of embedding tables; 0 takes `learning_rate`.
@@ -37,6 +39,7 @@ impl Default for FitConfig {
         FitConfig {
             epochs: 20,
             batch_size: 512,
+            min_steps: 1,
             learning_rate: 1e-3,
             table_learning_rate: 0.0,
             weight_decay: 0.01,
@@ -75,6 +78,12 @@ impl FitConfig {
             return Err(Error::config("fit.max_seconds", expected, self.max_seconds));
         }
         Ok(())
+    }
+
+    /// Steps of an epoch over `examples`, at least one.
+    pub(super) fn steps(&self, examples: usize) -> u64 {
+        let fewest = self.min_steps.min(examples).max(1);
+        examples.div_ceil(self.batch_size).max(fewest) as u64
     }
 
     /// The peak learning rate of tables.

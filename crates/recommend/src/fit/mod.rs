@@ -93,7 +93,8 @@ pub struct FitReport {
 /// With a `store`, a checkpoint is written after every epoch and when the work is interrupted,
 /// and training continues from the newest intact one. The order of examples and all randomness
 /// follow from `seed`, epoch and step, so a continued run has the bits of an uninterrupted one.
-/// A batch is a near-equal share of the epoch, of at most `batch_size` examples.
+/// A batch is a near-equal share of the epoch, of at most `batch_size` examples and fewer where
+/// `min_steps` asks for more steps.
 ///
 /// # Errors
 /// Bad settings, a learner without examples, a loss that is not finite, a checkpoint of another
@@ -182,7 +183,7 @@ impl<'a> Fitting<'a> {
     fn epoch(&mut self, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
         self.learner.begin_epoch(self.seed, u64::from(self.position.epoch));
         let order = self.order();
-        let steps = order.len().div_ceil(self.config.batch_size) as u64;
+        let steps = self.config.steps(order.len());
         let number = self.position.epoch + 1;
         progress.begin(&format!("epoch {number} of {}", self.config.epochs), Some(steps));
         while self.position.step_in_epoch < steps {

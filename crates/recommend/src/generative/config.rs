@@ -58,6 +58,7 @@ impl Default for RetrieverConfig {
             fit: FitConfig {
                 epochs: 30,
                 batch_size: 256,
+                min_steps: 64,
                 learning_rate: 2e-3,
                 clip_norm: 1.0,
                 ..FitConfig::default()

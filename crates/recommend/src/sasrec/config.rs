@@ -47,6 +47,7 @@ impl Default for SasRecConfig {
             fit: FitConfig {
                 epochs: 12,
                 batch_size: 128,
+                min_steps: 64,
                 learning_rate: 3e-3,
                 ..FitConfig::default()
             },

@@ -176,6 +176,17 @@ fn validation_comes_round_and_at_the_end() {
 }
 
 #[test]
+fn few_examples_still_make_the_steps_asked_for() {
+    let steps = |min_steps: usize, users: usize| {
+        let mut config = sasrec_config();
+        config.fit = FitConfig { epochs: 1, min_steps, ..config.fit };
+        train_sasrec(&chain(users, 1), &[], &config).1.steps
+    };
+    assert_eq!((steps(1, 60), steps(7, 60)), (1, 7));
+    assert_eq!(steps(1000, 5), 5, "one example a step at the most");
+}
+
+#[test]
 fn a_loss_that_leaves_the_numbers_is_an_error() {
     let mut config: RetrieverConfig = retriever_config();
     config.fit = FitConfig { learning_rate: 1e30, clip_norm: 0.0, ..config.fit };
