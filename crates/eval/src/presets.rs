@@ -89,7 +89,7 @@ impl Preset {
         };
         let [of_retriever, of_sasrec] = match self {
             Preset::Quick => [3, 4],
-            Preset::Standard => [24, 12],
+            Preset::Standard => [20, 12],
             Preset::Full => [60, 40],
         };
         self.limit(&mut budget.retriever.fit, of_retriever);

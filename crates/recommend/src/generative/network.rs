@@ -1,5 +1,7 @@
 //! The network on the tape: contexts over items, then digits one after another.
 
+use std::ops::Range;
+
 use das_core::sid::{SidLayout, SidTable, Trie};
 use das_nn::{Activation, Candidates, ParamId, Params, SoftmaxCe, Tape, Var};
 
@@ -149,33 +151,64 @@ impl Network {
         let reborrow = drop.as_mut().map(|(rate, rng)| (*rate, &mut **rng));
         let contexts = self.contexts(tape, tokens, packed, reborrow);
         let digits = self.layout.num_digits();
-        let mut nodes = vec![0; targets.len()];
+        let mut choices = Choices::new(targets.len());
         let mut parts = Vec::with_capacity(digits);
         for (digit, offset) in self.layout.offsets().into_iter().enumerate() {
-            let prefixes: Vec<u32> =
-                targets.iter().flat_map(|&item| &tokens.of(item)[..digit]).copied().collect();
-            let codes: Vec<u32> =
-                targets.iter().map(|&item| tokens.of(item)[digit] - offset).collect();
+            let code = |row: u32| tokens.of(targets[row as usize])[digit] - offset;
+            let next = choices.next(among, digit, code);
+            if next.rows.is_empty() {
+                continue;
+            }
+            let contexts = tape.select_rows(contexts, &next.rows);
+            let of_row = |&row: &u32| &tokens.of(targets[row as usize])[..digit];
+            let prefixes: Vec<u32> = next.rows.iter().flat_map(of_row).copied().collect();
+            let codes: Vec<u32> = next.rows.iter().map(|&row| code(row)).collect();
             let states = self.digit(tape, contexts, &prefixes, digit, &mut drop);
             let catalogue = tape.param(self.outputs[digit]);
-            let of_rows: Vec<_> = among.map_or_else(Vec::new, |trie| {
-                nodes.iter().map(|&node| trie.children(digit, node)).collect()
-            });
-            let options = SoftmaxCe {
-                label_smoothing: self.label_smoothing,
-                candidates: among
-                    .map(|trie| Candidates { classes: trie.codes(digit + 1), of_rows: &of_rows }),
-                ..SoftmaxCe::default()
-            };
+            let candidates = among
+                .map(|trie| Candidates { classes: trie.codes(digit + 1), of_rows: &next.children });
+            let label_smoothing = self.label_smoothing;
+            let options = SoftmaxCe { label_smoothing, candidates, ..SoftmaxCe::default() };
             let loss = tape.softmax_ce(states, catalogue, &codes, &options);
-            parts.push((loss, 1.0 / digits as f32));
-            if let Some(trie) = among {
-                for (node, &code) in nodes.iter_mut().zip(&codes) {
-                    *node = trie.child(digit, *node, code).expect("the item is in the tree");
-                }
-            }
+            parts.push((loss, next.rows.len() as f32 / (targets.len() * digits) as f32));
         }
         tape.weighted_sum(&parts)
+    }
+}
+
+/// Where the targets of a batch stand in the tree of existing IDs, digit after digit.
+struct Choices {
+    nodes: Vec<u32>,
+}
+
+/// The rows whose next digit is not settled by the digits before it.
+struct Next {
+    rows: Vec<u32>,
+    /// The children of each row's node; none without a tree.
+    children: Vec<Range<u32>>,
+}
+
+impl Choices {
+    fn new(rows: usize) -> Choices {
+        Choices { nodes: vec![0; rows] }
+    }
+
+    /// The rows that choose on `digit`, and a step down the tree for all of them, where there is
+    /// one. An only child has probability 1: it costs nothing and teaches nothing. The first digit
+    /// is always chosen, so that a batch has a loss over any catalogue.
+    fn next(&mut self, among: Option<&Trie>, digit: usize, code: impl Fn(u32) -> u32) -> Next {
+        let all = 0..self.nodes.len() as u32;
+        let Some(trie) = among else { return Next { rows: all.collect(), children: Vec::new() } };
+        let mut next = Next { rows: Vec::new(), children: Vec::new() };
+        for (row, node) in all.zip(&mut self.nodes) {
+            let children = trie.children(digit, *node);
+            if children.len() > 1 || digit == 0 {
+                next.rows.push(row);
+                next.children.push(children);
+            }
+            *node = trie.child(digit, *node, code(row)).expect("the item is in the tree");
+        }
+        next
     }
 }
 

@@ -81,32 +81,51 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
     leaves
 }
 
-/// All existing children of the frontier, by parent.
+/// All existing children of the frontier, by parent. Only children are as probable as their
+/// parents, where probabilities are renormalised; the network is not asked.
 fn expand(of: Search<'_>, frontier: &Frontier, depth: usize) -> Vec<Child> {
-    let mut all = Vec::new();
-    let rows: Vec<u32> = (0..frontier.nodes.len() as u32).collect();
-    for block in rows.chunks(BLOCK) {
-        let (start, end) = (block[0] as usize, block[0] as usize + block.len());
-        let mut tape = Tape::inference(&of.network.params);
-        let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
-        let contexts = tape.select_rows(contexts, &frontier.histories[start..end]);
-        let prefixes = &frontier.prefixes[start * depth..end * depth];
-        let states = of.network.digit(&mut tape, contexts, prefixes, depth, &mut None);
-        let logits = of.network.logits(&mut tape, states, depth);
-        let (values, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
-        let children =
-            block.par_iter().zip(values.par_chunks_exact(width)).map(|(&parent, row)| {
-                let (node, above) =
-                    (frontier.nodes[parent as usize], frontier.log_probabilities[parent as usize]);
-                let steps = log_softmax(of, depth, node, row);
-                steps
-                    .into_iter()
-                    .map(|(node, step)| Child { parent, node, log_probability: above + step })
-                    .collect::<Vec<_>>()
-            });
-        all.extend(children.collect::<Vec<_>>().into_iter().flatten());
+    let mut steps = vec![Vec::new(); frontier.nodes.len()];
+    let mut asked = Vec::new();
+    for (parent, &node) in frontier.nodes.iter().enumerate() {
+        let children = of.trie.children(depth, node);
+        if of.renormalise && children.len() == 1 {
+            steps[parent] = vec![(children.start, 0.0)];
+        } else {
+            asked.push(parent as u32);
+        }
     }
-    all
+    for block in asked.chunks(BLOCK) {
+        for (&parent, found) in block.iter().zip(ask(of, frontier, depth, block)) {
+            steps[parent as usize] = found;
+        }
+    }
+    let above = (0..).zip(&frontier.log_probabilities).zip(steps);
+    above
+        .flat_map(|((parent, above), steps)| {
+            steps.into_iter().map(move |(node, step)| Child {
+                parent,
+                node,
+                log_probability: above + step,
+            })
+        })
+        .collect()
+}
+
+/// The children of some nodes of the frontier, each with ln p of the digit that leads to it.
+fn ask(of: Search<'_>, frontier: &Frontier, depth: usize, parents: &[u32]) -> Vec<Vec<(u32, f32)>> {
+    let mut tape = Tape::inference(&of.network.params);
+    let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
+    let histories: Vec<u32> =
+        parents.iter().map(|&parent| frontier.histories[parent as usize]).collect();
+    let contexts = tape.select_rows(contexts, &histories);
+    let prefix = |&parent: &u32| &frontier.prefixes[parent as usize * depth..][..depth];
+    let prefixes: Vec<u32> = parents.iter().flat_map(prefix).copied().collect();
+    let states = of.network.digit(&mut tape, contexts, &prefixes, depth, &mut None);
+    let logits = of.network.logits(&mut tape, states, depth);
+    let (values, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
+    let rows = parents.par_iter().zip(values.par_chunks_exact(width));
+    rows.map(|(&parent, row)| log_softmax(of, depth, frontier.nodes[parent as usize], row))
+        .collect()
 }
 
 /// The children of a node with ln p of the digit that leads to each, from the logits of all codes.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use das_core::metrics::TiedRank;
 use das_core::progress::{Cancel, Silent};
-use das_core::sid::SidTable;
+use das_core::sid::{SidLayout, SidTable};
 use das_nn::Device;
 use das_recommend::generative::{Seen, TargetRanks, target_ranks};
 use das_recommend::{Query, Recommender, Retrieved, Retriever, RetrieverConfig, Sequences};
@@ -253,4 +253,17 @@ fn inputs_that_cannot_work_are_refused() {
     assert!(error.contains("beam width 5, expected at least the 10"), "{error}");
     let error = model.exact(&[&[0], &[99]], 5, Seen::Included).unwrap_err().to_string();
     assert!(error.contains("history 1: item 99, expected less than 24"), "{error}");
+}
+
+/// Where only one ID exists nothing is left to learn, and it is found for sure.
+#[test]
+fn a_catalogue_of_one_id_trains() {
+    let layout = SidLayout::learned(vec![3, 2]).unwrap();
+    let sids = SidTable::new(layout, vec![1, 0].repeat(ITEMS)).unwrap();
+    let (model, report) =
+        train_retriever(&sids, &chain(30, 1), &last_out(&chain(10, 2)), &retriever_config());
+    assert!(report.curve.iter().all(|point| point.loss == 0.0), "{report:?}");
+    let found = model.exact(&[&[0, 1]], 1, Seen::Included).unwrap();
+    let [one] = &found[0][..] else { panic!("one ID") };
+    assert_eq!((one.sid_leaf, one.items.len(), one.log_probability), (0, ITEMS, 0.0));
 }

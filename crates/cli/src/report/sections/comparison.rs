@@ -4,7 +4,8 @@ use das_eval::records::Task;
 use maud::{Markup, html};
 
 use super::format::{
-    board_title, ends, headlines, lower_is_better, metric_name, metric_order, summary, value,
+    board_title, ends, headlines, is_detail, lower_is_better, metric_name, metric_order, summary,
+    value,
 };
 use crate::report::charts::{Estimate, Forest, forest};
 use crate::report::model::{Board, Comparison, MethodResults, REFERENCE};
@@ -40,7 +41,14 @@ fn task(board: &Board, comparison: &Comparison) -> Markup {
                 }
             }
         }
-        (table(board, &metrics))
+        @let (details, main) = metrics.iter().partition::<Vec<&str>, _>(|m| is_detail(board.task, m));
+        (table(board, &main))
+        @if !details.is_empty() {
+            details {
+                summary { "Further metrics (" (details.len()) ")" }
+                (table(board, &details))
+            }
+        }
     }
 }
 

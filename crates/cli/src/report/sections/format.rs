@@ -10,17 +10,23 @@ enum Unit {
     Percent,
     Whole,
     Tenths,
+    Hundredths,
     TenThousandths,
 }
 
 fn unit(metric: &str) -> Unit {
     const SHARES: [&str; 6] =
         ["collision_rate", "alone", "coverage", "agreement", "neighbour", "category"];
-    if SHARES.iter().any(|start| metric.starts_with(start)) {
-        Unit::Percent
-    } else if metric.starts_with("largest_bucket") || metric.starts_with("dead") {
+    const COUNTS: [&str; 3] = ["largest_bucket", "dead", "rows"];
+    let name = metric.strip_prefix("user_").unwrap_or(metric);
+    let starts_with = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+    if starts_with(&COUNTS) {
         Unit::Whole
-    } else if metric.starts_with("perplexity") {
+    } else if name.ends_with("/prefix") {
+        Unit::Hundredths
+    } else if starts_with(&SHARES) {
+        Unit::Percent
+    } else if starts_with(&["perplexity", "lift"]) {
         Unit::Tenths
     } else {
         Unit::TenThousandths
@@ -33,6 +39,7 @@ pub fn value(metric: &str, value: f64) -> String {
         Unit::Percent => format!("{:.2} %", value * 100.0),
         Unit::Whole => format!("{value:.0}"),
         Unit::Tenths => format!("{value:.1}"),
+        Unit::Hundredths => format!("{value:.2}"),
         Unit::TenThousandths => format!("{value:.4}"),
     };
     text.replace('-', "−")
@@ -56,6 +63,7 @@ pub fn summary(metric: &str, summary: &Interval) -> String {
 /// Whether less is better.
 pub fn lower_is_better(metric: &str) -> bool {
     let name = metric.split('/').next().unwrap_or(metric);
+    let name = name.strip_prefix("user_").unwrap_or(name);
     ["logloss", "ece", "collision_rate", "largest_bucket", "dead", "reconstruction", "gini"]
         .iter()
         .any(|start| name.starts_with(start))
@@ -70,6 +78,14 @@ pub fn headlines(task: Task) -> &'static [&'static str] {
         }
         Task::Generative | Task::Cold => &["recall@10", "ndcg@10"],
     }
+}
+
+/// Whether a metric is one of many alike, of a level, a slice or the other side, that a reader
+/// looks up rather than reads.
+pub fn is_detail(task: Task, metric: &str) -> bool {
+    let of_level = metric.rsplit_once("_l").is_some_and(|(_, level)| level.parse::<u32>().is_ok());
+    let many = of_level || metric.contains('/') || metric.starts_with("user_");
+    many && !headlines(task).contains(&metric)
 }
 
 /// Sorts metrics: those a task is judged by first, `sid_` and sliced ones last, `@5` before `@10`.
@@ -169,6 +185,9 @@ mod tests {
         }
         assert_eq!(value("recall@10", 0.06123), "0.0612");
         assert_eq!(value("collision_rate", 0.0172), "1.72 %");
+        assert_eq!(value("user_dead_l0", 3.0), "3");
+        assert_eq!(value("user_collision_rate", 0.0172), "1.72 %");
+        assert_eq!(value("neighbour_content@10/prefix", 1.2345), "1.23");
         assert_eq!(difference("auc", -0.0012), "−0.0012");
         assert_eq!(difference("auc", 0.0012), "+0.0012");
         let known = Interval { count: 3, mean: 0.05, half_width: Some(0.01) };
@@ -177,6 +196,20 @@ mod tests {
             ["7", "1,234", "1,000,000"],
             [7, 1234, 1_000_000].map(count).each_ref().map(|s| &**s)
         );
+    }
+
+    #[test]
+    fn one_of_many_alike_is_a_detail() {
+        for (metric, detail) in [
+            ("perplexity_l0", false),
+            ("perplexity_l1", true),
+            ("user_alone", true),
+            ("neighbour_content@10/chance", true),
+            ("agreement@2", false),
+        ] {
+            assert_eq!(is_detail(Task::Intrinsic, metric), detail, "{metric}");
+        }
+        assert!(is_detail(Task::Ctr, "auc/cold-item"));
     }
 
     #[test]
