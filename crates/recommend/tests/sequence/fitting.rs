@@ -182,8 +182,9 @@ fn few_examples_still_make_the_steps_asked_for() {
         config.fit = FitConfig { epochs: 1, min_steps, ..config.fit };
         train_sasrec(&chain(users, 1), &[], &config).1.steps
     };
-    assert_eq!((steps(1, 60), steps(7, 60)), (1, 7));
-    assert_eq!(steps(1000, 5), 5, "one example a step at the most");
+    assert_eq!((steps(1, 20), steps(7, 20)), (1, 7));
+    // Five users make one to three windows each: one window a step, and no empty step.
+    assert!((5..=15).contains(&steps(1000, 5)), "{}", steps(1000, 5));
 }
 
 #[test]
