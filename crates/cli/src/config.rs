@@ -65,8 +65,8 @@ pub struct RunConfig {
 pub struct DataConfig {
     /// Which rows are training, validation and test.
     pub split: SplitKind,
-    /// Share of the items that is held out of training altogether, to be asked for as new ones;
-    /// 0 holds none out.
+    /// Share of the items of which no click is trained on, to be asked for as new ones; 0 holds
+    /// none out. Their texts are known.
     pub cold_items: f64,
     /// Co-click partners come from within ± this many positions; 0 allows any.
     pub partner_window: usize,
@@ -165,6 +165,13 @@ impl RunConfig {
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
         self.budget(Preset::Standard)?;
+        let cold = self.data.cold_items;
+        if !(0.0..1.0).contains(&cold) {
+            let expected = "0 up to, not including, 1";
+            let message =
+                format!("config key `data.cold_items`: expected {expected}, found {cold}");
+            return Err(UsageError(message).into());
+        }
         if self.threads > 4096 {
             let found = self.threads;
             return Err(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use das_core::EntityIds;
+use das_core::{EntityIds, files};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -189,7 +189,7 @@ impl Split {
             hash.update(b"cold items");
             self.cold.iter().for_each(|&cold| hash.update([u8::from(cold)]));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        files::hex(&hash.finalize())
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod external;
 pub mod inputs;
 pub mod markdown;
+pub mod metric;
 pub mod pairs;
 pub mod presets;
 pub mod records;

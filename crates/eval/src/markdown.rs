@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::metric::{Best, REFERENCE, best};
 use crate::pairs::Pair;
 use crate::records::{Record, Task};
 use crate::stats::{Interval, confidence_interval};
@@ -10,63 +11,44 @@ use crate::stats::{Interval, confidence_interval};
 /// Differences with a p below this are marked.
 const SIGNIFICANT: f64 = 0.05;
 
-/// A column of a table.
-struct Column {
-    metric: &'static str,
-    title: &'static str,
-    best: Best,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Best {
-    Highest,
-    Lowest,
-    /// Neither is better by itself.
-    Neither,
-}
-
-const fn column(metric: &'static str, title: &'static str, best: Best) -> Column {
-    Column { metric, title, best }
-}
-
-fn columns(task: Task) -> Vec<Column> {
-    use Best::{Highest, Lowest, Neither};
+/// The columns of a task's table: metric and title.
+fn columns(task: Task) -> Vec<(&'static str, &'static str)> {
     match task {
         Task::Intrinsic => vec![
-            column("collision_rate", "collisions", Lowest),
-            column("alone", "alone", Highest),
-            column("perplexity_l0", "perplexity, level 0", Neither),
-            column("agreement@1", "co-click agreement, 1 code", Highest),
-            column("agreement@2", "2 codes", Highest),
-            column("neighbour_coclick@10", "co-click neighbours", Highest),
-            column("neighbour_content@10", "content neighbours", Highest),
-            column("dual_information", "user–item information", Highest),
+            ("collision_rate", "collisions"),
+            ("alone", "alone"),
+            ("perplexity_l0", "perplexity, level 0"),
+            ("agreement@1", "co-click agreement, 1 code"),
+            ("agreement@2", "2 codes"),
+            ("neighbour_coclick@10", "co-click neighbours"),
+            ("neighbour_content@10", "content neighbours"),
+            ("dual_information", "user–item information"),
         ],
         Task::Generative | Task::Cold => vec![
-            column("recall@5", "R@5", Highest),
-            column("recall@10", "R@10", Highest),
-            column("recall@20", "R@20", Highest),
-            column("ndcg@5", "N@5", Highest),
-            column("ndcg@10", "N@10", Highest),
-            column("ndcg@20", "N@20", Highest),
-            column("sid_recall@10", "R@10 of SIDs", Neither),
+            ("recall@5", "R@5"),
+            ("recall@10", "R@10"),
+            ("recall@20", "R@20"),
+            ("ndcg@5", "N@5"),
+            ("ndcg@10", "N@10"),
+            ("ndcg@20", "N@20"),
+            ("sid_recall@10", "R@10 of SIDs"),
         ],
         Task::Ctr => vec![
-            column("auc", "AUC", Highest),
-            column("uauc", "UAUC", Highest),
-            column("gauc", "GAUC", Highest),
-            column("logloss", "log loss", Lowest),
-            column("ece", "ECE", Lowest),
-            column("auc/cold-item", "AUC, cold items", Highest),
-            column("auc/cold-user", "AUC, cold users", Highest),
+            ("auc", "AUC"),
+            ("uauc", "UAUC"),
+            ("gauc", "GAUC"),
+            ("logloss", "log loss"),
+            ("ece", "ECE"),
+            ("auc/cold-item", "AUC, cold items"),
+            ("auc/cold-user", "AUC, cold users"),
         ],
     }
 }
 
 /// One table for each task and variant: methods by row, metrics by column, mean ± half of the
-/// 95 % interval over seeds, the best mean bold. Against `reference`, by default the first method
-/// that is not a row to compare with, † marks differences with p < 0.05 where `pairs` has them.
-pub fn summary(records: &[Record], pairs: &[Pair], reference: Option<&str>) -> String {
+/// 95 % interval over seeds, the best mean bold. † marks differences from the [`REFERENCE`], or
+/// from the first method where it takes no part, with p < 0.05 where `pairs` has them.
+pub fn summary(records: &[Record], pairs: &[Pair]) -> String {
     let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Vec<&Record>>> = BTreeMap::new();
     for record in records {
         let group = groups.entry((record.run.task, &record.run.variant)).or_default();
@@ -75,7 +57,7 @@ pub fn summary(records: &[Record], pairs: &[Pair], reference: Option<&str>) -> S
     let mut text = String::from("# Comparison\n");
     for ((task, variant), methods) in groups {
         let own = methods.keys().copied();
-        let reference = reference.or_else(|| default_reference(own));
+        let reference = reference(own);
         let title = if variant.is_empty() { String::new() } else { format!(", {variant}") };
         let _ = write!(text, "\n## {task}{title}\n\n");
         let own: Vec<&Pair> =
@@ -85,9 +67,8 @@ pub fn summary(records: &[Record], pairs: &[Pair], reference: Option<&str>) -> S
     text
 }
 
-/// `das` where it takes part, else the first method.
-fn default_reference<'a>(mut methods: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    methods.clone().find(|&method| method == "das").or_else(|| methods.next())
+fn reference<'a>(mut methods: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    methods.clone().find(|&method| method == REFERENCE).or_else(|| methods.next())
 }
 
 fn table(
@@ -103,18 +84,18 @@ fn table(
     let interval =
         |method: &str, metric: &str| confidence_interval(&values(&methods[method], metric));
     let mut columns = columns(task);
-    columns.retain(|column| methods.keys().any(|m| interval(m, column.metric).is_some()));
-    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+    columns.retain(|(metric, _)| methods.keys().any(|m| interval(m, metric).is_some()));
+    let titles: Vec<&str> = columns.iter().map(|(_, title)| *title).collect();
     let _ = writeln!(text, "| method | seeds | {} |", titles.join(" | "));
     let _ = writeln!(text, "|---|---|{}", "---|".repeat(columns.len()));
     let mut marked = false;
     for (&method, records) in methods {
         let _ = write!(text, "| {} | {} |", escape(method), records.len());
-        for column in &columns {
-            let found = interval(method, column.metric);
-            let best = best(methods.keys().filter_map(|m| interval(m, column.metric)), column.best);
-            let bold = found.is_some_and(|found| Some(found.mean) == best);
-            let mark = differs(pairs, column.metric, method, reference);
+        for (metric, _) in &columns {
+            let found = interval(method, metric);
+            let all = methods.keys().filter_map(|m| interval(m, metric));
+            let bold = found.is_some_and(|found| Some(found.mean) == best_mean(metric, all));
+            let mark = differs(pairs, metric, method, reference);
             marked |= mark;
             let _ = write!(text, " {} |", cell(found, bold, mark));
         }
@@ -130,9 +111,9 @@ fn table(
     }
 }
 
-fn best(found: impl Iterator<Item = Interval>, direction: Best) -> Option<f64> {
+fn best_mean(metric: &str, found: impl Iterator<Item = Interval>) -> Option<f64> {
     let means = found.map(|found| found.mean);
-    match direction {
+    match best(metric) {
         Best::Highest => means.max_by(f64::total_cmp),
         Best::Lowest => means.min_by(f64::total_cmp),
         Best::Neither => None,

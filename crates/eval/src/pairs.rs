@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::records::{PerUser, Run, Task};
-use crate::stats::{PairedDifference, paired_bootstrap};
+use crate::stats::{PairedDifference, Weighted, paired_bootstrap};
 
 /// A metric that is a mean over users.
 struct UserMetric {
@@ -17,9 +17,12 @@ struct UserMetric {
     weight: Option<&'static str>,
 }
 
+/// The column with the number of a user's queries; 1 for all where it is absent.
+pub(crate) const QUERIES: &str = "queries";
+
 const RETRIEVAL: [UserMetric; 2] = [
-    UserMetric { name: "recall@10", column: "recall@10", weight: None },
-    UserMetric { name: "ndcg@10", column: "ndcg@10", weight: None },
+    UserMetric { name: "recall@10", column: "recall@10", weight: Some(QUERIES) },
+    UserMetric { name: "ndcg@10", column: "ndcg@10", weight: Some(QUERIES) },
 ];
 
 const CLICKS: [UserMetric; 2] = [
@@ -64,18 +67,15 @@ pub fn pairs(runs: &[(Run, PerUser)], seed: u64) -> Vec<Pair> {
         for metric in metrics {
             let means: Vec<(&str, BTreeMap<u32, UserMean>)> =
                 methods.iter().map(|(&name, seeds)| (name, over_seeds(seeds, metric))).collect();
-            for (at, (a, left)) in means.iter().enumerate() {
-                for (b, right) in &means[at + 1..] {
-                    let difference = compare(left, right, seed);
-                    found.extend(difference.map(|difference| Pair {
-                        task,
-                        variant: variant.to_owned(),
-                        metric: metric.name.to_owned(),
-                        a: (*a).to_owned(),
-                        b: (*b).to_owned(),
-                        difference,
-                    }));
-                }
+            for (a, b, difference) in compare(&means, seed) {
+                found.push(Pair {
+                    task,
+                    variant: variant.to_owned(),
+                    metric: metric.name.to_owned(),
+                    a: a.to_owned(),
+                    b: b.to_owned(),
+                    difference,
+                });
             }
         }
     }
@@ -88,6 +88,12 @@ struct UserMean {
     sum: f64,
     weight: f64,
     seeds: f64,
+}
+
+impl UserMean {
+    fn mean(&self) -> f64 {
+        self.sum / self.seeds
+    }
 }
 
 fn over_seeds(seeds: &[&PerUser], metric: &UserMetric) -> BTreeMap<u32, UserMean> {
@@ -106,13 +112,31 @@ fn over_seeds(seeds: &[&PerUser], metric: &UserMetric) -> BTreeMap<u32, UserMean
     means
 }
 
-fn compare(
-    left: &BTreeMap<u32, UserMean>,
-    right: &BTreeMap<u32, UserMean>,
+/// Every two methods over the users of both. Pairs over the same users share their resamples.
+fn compare<'a>(
+    means: &[(&'a str, BTreeMap<u32, UserMean>)],
     seed: u64,
-) -> Option<PairedDifference> {
-    let both = left.iter().filter_map(|(user, a)| Some((a, right.get(user)?)));
-    let (differences, weights): (Vec<f64>, Vec<f64>) =
-        both.map(|(a, b)| (a.sum / a.seeds - b.sum / b.seeds, a.weight)).unzip();
-    paired_bootstrap(&differences, &weights, seed)
+) -> Vec<(&'a str, &'a str, PairedDifference)> {
+    let mut groups: BTreeMap<Vec<u32>, (Vec<[&'a str; 2]>, Weighted)> = BTreeMap::new();
+    for (at, (a, left)) in means.iter().enumerate() {
+        for (b, right) in &means[at + 1..] {
+            let both = left.iter().filter_map(|(&user, a)| Some((user, a, right.get(&user)?)));
+            let both: Vec<(u32, &UserMean, &UserMean)> = both.collect();
+            let users = both.iter().map(|(user, ..)| *user).collect();
+            let weights = || both.iter().map(|(_, a, _)| a.weight).collect();
+            let (names, group) = groups.entry(users).or_insert_with(|| {
+                (Vec::new(), Weighted { weights: weights(), differences: Vec::new() })
+            });
+            names.push([a, b]);
+            let difference = |(_, a, b): &(u32, &UserMean, &UserMean)| a.mean() - b.mean();
+            group.differences.push(both.iter().map(difference).collect());
+        }
+    }
+    let mut found: Vec<_> = groups
+        .values()
+        .flat_map(|(names, group)| names.iter().zip(paired_bootstrap(group, seed)))
+        .filter_map(|(&[a, b], difference)| Some((a, b, difference?)))
+        .collect();
+    found.sort_by_key(|&(a, b, _)| (a, b));
+    found
 }

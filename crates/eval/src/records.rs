@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use das_core::{DenseMatrix, RowMatrix, files, npy};
+pub use das_recommend::fit::CurvePoint;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -85,19 +86,6 @@ pub struct Decile {
     pub queries: usize,
     /// Metrics by name.
     pub metrics: BTreeMap<String, f64>,
-}
-
-/// A point of a training curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// The epoch, from 1.
-    pub epoch: u32,
-    /// Seconds since training began.
-    pub seconds: f64,
-    /// Mean training loss.
-    pub loss: f64,
-    /// Validation score, where there was a validation.
-    pub validation: Option<f64>,
 }
 
 /// Wall time by phase.

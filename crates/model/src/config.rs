@@ -314,9 +314,7 @@ impl TrainConfig {
             ("train.codebook_sample", self.codebook_sample),
             ("train.checkpoint_steps", self.checkpoint_steps as usize),
         ] {
-            if value == 0 {
-                return Err(Error::config(key, "at least 1", 0));
-            }
+            at_least_one(key, value)?;
         }
         if self.batch_size < 2 {
             let expected = "at least 2: the other clicks of a batch are the negatives";
@@ -326,9 +324,7 @@ impl TrainConfig {
         positive("train.table_learning_rate", self.table_learning_rate)?;
         non_negative("train.weight_decay", self.weight_decay)?;
         non_negative("train.clip_norm", self.clip_norm)?;
-        if !(0.0..1.0).contains(&self.warmup) {
-            return Err(Error::config("train.warmup", "0 up to, not including, 1", self.warmup));
-        }
+        share("train.warmup", self.warmup)?;
         if self.quantize_after >= self.epochs {
             let expected = format!("less than train.epochs ({})", self.epochs);
             return Err(Error::config("train.quantize_after", expected, self.quantize_after));
@@ -364,6 +360,21 @@ pub(crate) fn positive_width(key: &str, value: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::config(key, format!("1 to {MAX_WIDTH}"), value))
+}
+
+pub(crate) fn at_least_one(key: &str, value: usize) -> Result<()> {
+    if value > 0 {
+        return Ok(());
+    }
+    Err(Error::config(key, "at least 1", value))
+}
+
+/// Checks a share, such as that of the steps spent on warm-up.
+pub(crate) fn share(key: &str, value: f32) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(key, "0 up to, not including, 1", value))
 }
 
 pub(crate) fn positive(key: &str, value: f32) -> Result<()> {

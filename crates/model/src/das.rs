@@ -30,14 +30,16 @@ pub(crate) fn train(
     model.check()?;
     check_batch("train.batch_size", config.batch_size, &run.inputs)?;
     let new = |phase| DasObjective::new(model, config, run, phase);
-    let (mut objective, mut from) = (new(Phase::Joint)?, Position::default());
-    if model.frozen_cf {
-        let stage = Stage { run, config, name: Some("cf"), from };
+    let start = Position::default();
+    let (objective, from) = if model.frozen_cf {
+        let stage = Stage { run, config, name: Some("cf"), from: start };
         let first = train_stage(new(Phase::Collaborative)?, stage, observer, cancel)?;
-        objective = new(Phase::Frozen)?;
+        let mut objective = new(Phase::Frozen)?;
         objective.params_mut().load_tensors(&first.objective.params().to_tensors())?;
-        from = first.position;
-    }
+        (objective, first.position)
+    } else {
+        (new(Phase::Joint)?, start)
+    };
     let stage = Stage { run, config, name: None, from };
     let Finished { objective, validation, position } =
         train_stage(objective, stage, observer, cancel)?;

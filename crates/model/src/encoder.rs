@@ -104,11 +104,6 @@ impl SideEncoder {
         self.codebooks.quantize(self.latents(content))
     }
 
-    /// q of given codes: the sum of the chosen vectors, `[n, d]`.
-    pub fn sum_of_codes(&self, codes: &[u32]) -> Vec<f32> {
-        self.codebooks.sum_of_codes(codes)
-    }
-
     /// The tensors under the names that training uses.
     pub fn to_tensors(&self, side: Side) -> Vec<NamedTensor> {
         let mut tensors = layer_tensors(&self.encoder, &format!("{side}.encoder"));

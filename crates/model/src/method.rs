@@ -18,7 +18,9 @@ use crate::baselines::rqvae::RqvaeConfig;
 use crate::baselines::{letter, rqvae};
 use crate::tokenizer::METHOD;
 use crate::train::{Observer, Validation};
-use crate::{Error, ModelConfig, NeuralTokenizer, Result, Tokenizer, TrainConfig, das};
+use crate::{
+    Error, ModelConfig, NeuralTokenizer, ResidualTokenizer, Result, Tokenizer, TrainConfig, das,
+};
 
 /// A way to train a tokenizer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -205,8 +207,7 @@ pub fn load_tokenizer(bytes: &[u8]) -> Result<Box<dyn Tokenizer>> {
         Method::Das | Method::Rqvae | Method::Letter => {
             Box::new(NeuralTokenizer::from_file(&file)?)
         }
-        Method::Rqkmeans => rqkmeans::load(&file)?,
-        Method::Qarm => qarm::load(&file)?,
+        Method::Rqkmeans | Method::Qarm => Box::new(ResidualTokenizer::from_file(&file)?),
     })
 }
 

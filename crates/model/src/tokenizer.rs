@@ -154,11 +154,6 @@ impl NeuralTokenizer {
     pub fn side(&self, side: Side) -> Option<&SideEncoder> {
         self.sides[side as usize].as_ref()
     }
-
-    /// Takes the tokenizer apart, `[user, item]`.
-    pub fn into_sides(self) -> [Option<SideEncoder>; 2] {
-        self.sides
-    }
 }
 
 impl Tokenizer for NeuralTokenizer {

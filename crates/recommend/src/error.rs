@@ -55,4 +55,14 @@ impl Error {
     ) -> Error {
         Error::Config { key: key.into(), expected: expected.into(), found: found.to_string() }
     }
+
+    /// The same, with the section that its key lies in.
+    pub(crate) fn within(self, section: &str) -> Error {
+        match self {
+            Error::Config { key, expected, found } => {
+                Error::Config { key: format!("{section}.{key}"), expected, found }
+            }
+            other => other,
+        }
+    }
 }

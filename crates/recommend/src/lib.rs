@@ -4,6 +4,7 @@
 //! Models take plain rows ([`Sequences`], [`Query`]) and know no files. Every one is trained by
 //! [`fit`] and asked through its own methods or through the [`Recommender`] trait.
 
+mod digest;
 mod error;
 pub mod fit;
 pub mod generative;

@@ -1,8 +1,5 @@
 //! What sequence models train on and are asked.
 
-use das_core::files;
-use serde::Serialize;
-
 use crate::{Error, Result};
 
 /// The items of each user in the order of time, packed.
@@ -127,15 +124,4 @@ pub(crate) fn check_histories(histories: &[&[u32]], num_items: usize) -> Result<
 pub(crate) fn spread(queries: &[Query], limit: usize) -> Vec<&Query> {
     let count = if limit == 0 { queries.len() } else { limit.min(queries.len()) };
     (0..count).map(|at| &queries[at * queries.len() / count]).collect()
-}
-
-/// Hash of settings and data, for [`Learner::fingerprint`](crate::fit::Learner::fingerprint).
-pub(crate) fn data_fingerprint(
-    config: &impl Serialize,
-    train: &Sequences,
-    validation: &[&Query],
-) -> String {
-    let queries: Vec<_> = validation.iter().map(|query| (&query.history, query.target)).collect();
-    let all = (config, &train.offsets, &train.items, queries);
-    files::sha256_bytes(&serde_json::to_vec(&all).expect("plain fields serialise"))
 }

@@ -2,7 +2,7 @@
 
 use das_nn::{Activation, Attention, Tape, Var};
 
-use crate::fit::width;
+use crate::fit::{depth, width};
 use crate::layers::{Builder, Dropout, FeedForward, Linear, Norm, dropout};
 use crate::{Error, Result};
 
@@ -22,12 +22,9 @@ pub(crate) struct Shape {
 impl Shape {
     /// Refuses shapes that cannot work, naming the key.
     pub(crate) fn check(&self) -> Result<()> {
-        const DEEPEST: usize = 64;
         width("dim", self.dim)?;
         width("hidden", self.hidden)?;
-        if !(1..=DEEPEST).contains(&self.layers) {
-            return Err(Error::config("layers", format!("1 to {DEEPEST}"), self.layers));
-        }
+        depth("layers", self.layers)?;
         if self.heads == 0 || !self.dim.is_multiple_of(self.heads) {
             let expected = format!("a divisor of dim ({})", self.dim);
             return Err(Error::config("heads", expected, self.heads));

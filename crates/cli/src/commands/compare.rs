@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use das_core::artifact::Artifact;
 use das_core::files;
 use das_core::sid::files::read_any;
 use das_data::DataSet;
@@ -18,7 +19,7 @@ use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
 use crate::pipeline::{Candidate, Source, Tokenizers};
-use crate::run_folder::lock;
+use crate::run_folder::{artifact_of, lock};
 use crate::usage::UsageError;
 
 /// Runs what of the comparison is missing and sums up all of it.
@@ -33,14 +34,16 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let data = DataSet::open(&args.data)?;
     let names: Vec<String> =
         candidates.iter().map(|(candidate, _)| candidate.name.clone()).collect();
-    let plan = Plan::new(&names, &args.tasks, args.seeds);
+    let given = candidates.iter().filter(|(candidate, _)| !candidate.is_trained());
+    let fixed: Vec<String> = given.map(|(candidate, _)| candidate.name.clone()).collect();
+    let plan = Plan::new(&names, &fixed, &args.tasks, args.seeds);
     plan.check(&data)?;
-    let files = check_files(&candidates, &data)?;
+    let sources = sources(&candidates, &data)?;
 
     files::create_folder(&args.out)?;
     let _lock = lock(&args.out)?;
     let folder = Folder::open(&args.out, &identity(args, &data, &settings)?)?;
-    check_unchanged(&args.out, files)?;
+    check_unchanged(&args.out, sources)?;
     let tokenizers = Tokenizers::new(&data, &args.out, candidates, &bars);
     let device = Device::cpu();
     let mut bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);
@@ -77,54 +80,75 @@ fn candidates(args: &CompareArgs) -> anyhow::Result<Vec<(Candidate, RunConfig)>>
     Ok(rows)
 }
 
-/// Reads each ID file once, so that a bad one shows now; returns their checksums by row.
-fn check_files(
+/// What each row's IDs come from, by row: the settings of those trained here, the ID space of runs,
+/// the checksum of ID files, each of which is read once, so that a bad one shows now.
+fn sources(
     candidates: &[(Candidate, RunConfig)],
     data: &DataSet,
 ) -> anyhow::Result<Map<String, Value>> {
-    let mut sums = Map::new();
+    let mut found = Map::new();
     for (candidate, _) in candidates {
-        if let Source::File(path) = &candidate.source {
-            align_sids(&read_any(path, None)?, data.item_ids(), path)?;
-            sums.insert(candidate.name.clone(), json!(files::sha256_file(path)?));
-        }
+        let source = match &candidate.source {
+            Source::Trained(overrides) => json!({ "trained": overrides }),
+            Source::File(path) => {
+                align_sids(&read_any(path, None)?, data.item_ids(), path)?;
+                json!({ "file": files::sha256_file(path)? })
+            }
+            Source::Artifact(path) => {
+                json!({ "run": Artifact::open(&artifact_of(path))?.manifest().id_space })
+            }
+        };
+        found.insert(candidate.name.clone(), source);
     }
-    Ok(sums)
+    Ok(found)
 }
 
 /// What must stay the same between the runs of one comparison.
 fn identity(args: &CompareArgs, data: &DataSet, settings: &RunConfig) -> anyhow::Result<Value> {
+    let config = &settings.data;
     let mut settings = serde_json::to_value(settings)?;
     if let Some(settings) = settings.as_object_mut() {
         // Rows and seeds differ in these, and results do not depend on threads.
         for key in ["method", "seed", "threads"] {
             settings.remove(key);
         }
+        // Each task has its own split.
+        if let Some(data) = settings.get_mut("data").and_then(Value::as_object_mut) {
+            data.remove("split");
+            data.remove("cold_items");
+        }
+    }
+    let mut frozen = Map::new();
+    for (key, path) in [("item_cf", &config.item_cf), ("user_cf", &config.user_cf)] {
+        if !path.is_empty() {
+            frozen.insert(key.to_string(), json!(files::sha256_file(Path::new(path))?));
+        }
     }
     Ok(json!({
         "preset": args.preset,
         "data": data.fingerprint()?,
         "settings": settings,
+        "collaborative": frozen,
     }))
 }
 
-/// Refuses a row's ID file that is another one than in an earlier call.
-fn check_unchanged(folder: &Path, files_now: Map<String, Value>) -> anyhow::Result<()> {
-    let path = folder.join("id_files.json");
+/// Refuses a row whose IDs come from elsewhere than in an earlier call.
+fn check_unchanged(folder: &Path, now: Map<String, Value>) -> anyhow::Result<()> {
+    let path = folder.join("sources.json");
     let mut known: Map<String, Value> = if path.exists() {
         serde_json::from_slice(&files::read(&path)?)
             .with_context(|| format!("{}: malformed", path.display()))?
     } else {
         Map::new()
     };
-    for (name, sum) in files_now {
-        if known.get(&name).is_some_and(|before| *before != sum) {
+    for (name, source) in now {
+        if known.get(&name).is_some_and(|before| *before != source) {
             bail!(
-                "the ID file of row `{name}` is not the one that the folder's records are of; \
-                   name it otherwise or choose a new folder"
+                "row `{name}` is not what the folder's records of it are of; name it otherwise or \
+                 choose a new folder"
             );
         }
-        known.insert(name, sum);
+        known.insert(name, source);
     }
     Ok(files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(&known)?)?)
 }

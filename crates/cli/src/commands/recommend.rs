@@ -47,9 +47,9 @@ fn train(
 ) -> anyhow::Result<()> {
     let config = PublishedRun::settings(&args.run, &args.overrides)?;
     use_threads(config.threads)?;
-    let run = PublishedRun::open(&args.run, &args.data, config)?;
     let (cancel, bars, device) = (interrupt::install()?, Bars::new(), Device::cpu());
     let _lock = lock(&args.run)?;
+    let run = PublishedRun::open(&args.run, &args.data, config)?;
     let store = run.store(name)?;
     let context = tasks::Context {
         device: &device,

@@ -52,8 +52,9 @@ impl DataConfig {
     }
 }
 
-/// The vectors of `side`: the data set's if it has them, otherwise those in `cache`, which are
-/// made first where they are missing.
+/// The vectors of `side`: the data set's if it has them, and they are its own or were embedded
+/// from the texts of this split; otherwise those in `cache`, which are made first where they are
+/// missing.
 pub fn vectors(
     prepared: &Prepared,
     config: &RunConfig,
@@ -64,17 +65,16 @@ pub fn vectors(
     if let Some(matrix) = prepared.data.embeddings(side)? {
         let folder = prepared.data.folder();
         let made_here = provenance(folder)?.remove(side.name());
-        if let Some(made) = &made_here
-            && made.source != source_hash(prepared, config, side)?
-        {
-            bail!(
-                "{}: the {side} vectors were embedded from other texts, under another split or \
-                 text template; run `das embed` again with the present settings",
-                matrix.path().display()
-            );
+        let source = source_hash(prepared, config, side)?;
+        if made_here.as_ref().is_none_or(|made| made.source == source) {
+            let embedder = made_here.map(|_| embedder_folder(folder, side));
+            return Ok(SideVectors { matrix: Box::new(matrix), embedder });
         }
-        let embedder = made_here.map(|_| embedder_folder(folder, side));
-        return Ok(SideVectors { matrix: Box::new(matrix), embedder });
+        context.bars.warn(&format!(
+            "{}: the {side} vectors were embedded from other texts, under another split or text \
+             template; they are made anew for this run",
+            matrix.path().display()
+        ));
     }
     let path = vectors_file(cache, side);
     if !path.exists() {

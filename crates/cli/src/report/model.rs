@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use das_core::Side;
 use das_core::metrics::{DecileMetrics, IntrinsicMetrics};
+pub use das_eval::metric::REFERENCE;
 use das_eval::pairs::Pair;
 use das_eval::records::{Record, Task};
 use das_eval::stats::{Interval, PairedDifference};
-
-/// The method that others are held against, wherever it takes part.
-pub const REFERENCE: &str = "das";
 
 /// Everything on the page. What is not there is left out of it and named in `missing`.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! The page as a whole.
 
+use das_eval::metric::headlines;
 use das_eval::records::Task;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -105,7 +106,7 @@ fn best(comparison: &Comparison) -> Markup {
 }
 
 fn leader(board: &Board) -> Markup {
-    let metric = if board.task == Task::Ctr { "auc" } else { "recall@10" };
+    let metric = headlines(board.task)[0];
     let known = || board.rows.iter().filter_map(|row| Some((row, row.metrics.get(metric)?.mean)));
     let leader = known().max_by(|a, b| a.1.total_cmp(&b.1));
     let reference = known().find(|(row, _)| row.method == REFERENCE);

@@ -124,7 +124,7 @@ impl Folder {
         let pairs = pairs(&per_user, BOOTSTRAP_SEED);
         write_lines(&self.path.join(RESULTS_FILE), &records)?;
         write_lines(&self.path.join(PAIRS_FILE), &pairs)?;
-        let summary = markdown::summary(&records, &pairs, None);
+        let summary = markdown::summary(&records, &pairs);
         files::write_bytes_atomic(&self.path.join(SUMMARY_FILE), summary.as_bytes())?;
         Ok(())
     }

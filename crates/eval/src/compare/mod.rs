@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use das_core::progress::{Cancel, Progress};
 
 pub use folder::{Folder, PAIRS_FILE, RESULTS_FILE, SUMMARY_FILE};
-pub use plan::{Plan, TaskSplit};
+pub use plan::{NO_SID, POPULARITY, Plan, SASREC, TaskSplit};
 pub use workbench::{Jobs, Tokens, Workbench};
 
 use crate::Result;
 use crate::records::{Record, Run};
 
 /// Runs what of `plan` has no record in `folder`, each run kept as soon as it is done, and
-/// brings the summary up to date at the end, when interrupted too. Returns the runs done now.
+/// brings pairs and summary up to date at the end. Returns the runs done now.
 ///
 /// # Errors
 /// Of the first run that fails, or [`das_core::Error::Interrupted`]; what was done before is kept.
@@ -27,9 +27,9 @@ pub fn compare(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<usize> {
-    let outcome = run_missing(plan, folder, bench, progress, cancel);
+    let done = run_missing(plan, folder, bench, progress, cancel)?;
     folder.summarize()?;
-    outcome
+    Ok(done)
 }
 
 fn run_missing(

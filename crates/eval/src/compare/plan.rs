@@ -9,11 +9,11 @@ use crate::inputs;
 use crate::records::{Record, Run, Task};
 
 /// Retrieval by item IDs.
-pub(super) const SASREC: &str = "sasrec";
+pub const SASREC: &str = "sasrec";
 /// Retrieval of what is clicked most.
-pub(super) const POPULARITY: &str = "popularity";
+pub const POPULARITY: &str = "popularity";
 /// The ranker without semantic IDs.
-pub(super) const NO_SID: &str = "no-sid";
+pub const NO_SID: &str = "no-sid";
 /// Ends a `ctr` variant in which semantic IDs stand in for item IDs.
 pub(super) const SID_ONLY: &str = "/sid-only";
 
@@ -89,18 +89,22 @@ impl Plan {
     /// with: `sasrec` and `popularity` in retrieval, `no-sid` in click prediction. Click
     /// prediction is run on both time splits, with semantic IDs beside item IDs and instead.
     ///
+    /// The IDs of `fixed` methods are the same under every seed, so what is said of them by
+    /// themselves is said once.
+    ///
     /// One seed of everything comes before the next, so that an interrupted comparison has
     /// something to say about every method.
-    pub fn new(methods: &[String], tasks: &[Task], seeds: u64) -> Plan {
+    pub fn new(methods: &[String], fixed: &[String], tasks: &[Task], seeds: u64) -> Plan {
         let mut runs = Vec::new();
         let mut seen = BTreeSet::new();
         for seed in 0..seeds {
             for &task in Task::ALL.iter().filter(|task| tasks.contains(task)) {
                 for (method, variant) in variants(task, methods) {
-                    // Nothing is random about counts: one seed says all.
-                    let fixed = method == POPULARITY && seed > 0;
+                    // Nothing is random about counts, nor about given IDs by themselves.
+                    let said = method == POPULARITY
+                        || (task == Task::Intrinsic && fixed.contains(&method));
                     let run = Run { method, task, variant, seed };
-                    if !fixed && seen.insert(run.clone()) {
+                    if !(said && seed > 0) && seen.insert(run.clone()) {
                         runs.push(run);
                     }
                 }

@@ -41,7 +41,6 @@ pub trait Jobs {
         method: &str,
         split: TaskSplit,
         seed: u64,
-        progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Tokens, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -128,7 +127,7 @@ impl<'a> Workbench<'a> {
         let task_split = TaskSplit::of_run(run);
         let tokens = match run.method.as_str() {
             SASREC | POPULARITY | NO_SID => None,
-            method => Some(self.tokens(method, task_split, run.seed, progress, cancel)?),
+            method => Some(self.tokens(method, task_split, run.seed, cancel)?),
         };
         self.prepare(task_split)?;
         let context = Context { device: self.device, seed: run.seed, store, progress, cancel };
@@ -185,15 +184,8 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    fn tokens(
-        &self,
-        method: &str,
-        split: TaskSplit,
-        seed: u64,
-        progress: &dyn Progress,
-        cancel: &Cancel,
-    ) -> Result<Tokens> {
-        let tokens = self.jobs.tokens(method, split, seed, progress, cancel);
+    fn tokens(&self, method: &str, split: TaskSplit, seed: u64, cancel: &Cancel) -> Result<Tokens> {
+        let tokens = self.jobs.tokens(method, split, seed, cancel);
         let tokens = tokens.map_err(tokenizer_error(method))?;
         let sides = [(Side::Item, Some(&tokens.item)), (Side::User, tokens.user.as_ref())];
         for (side, table) in sides.into_iter().filter_map(|(side, t)| Some((side, t?))) {

@@ -1,12 +1,10 @@
-//! Statistics of comparisons: intervals over seeds, bootstrap over users, rank correlation.
+//! Statistics of comparisons: intervals over seeds, bootstrap over users.
 
 mod bootstrap;
-mod rank_correlation;
 mod student;
 
-pub use bootstrap::{PairedDifference, RESAMPLES, paired_bootstrap};
-pub use rank_correlation::spearman;
-pub use student::{Interval, confidence_interval, t_quantile};
+pub use bootstrap::{PairedDifference, Weighted, paired_bootstrap};
+pub use student::{Interval, confidence_interval};
 
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ pub fn confidence_interval(values: &[f64]) -> Option<Interval> {
 ///
 /// Solves I_x(ν/2, 1/2) = 2(1 − p) for x = ν/(ν + t²), where I is the regularized incomplete beta
 /// function, by bisection: to the last bits, and fast enough for tables.
-pub fn t_quantile(p: f64, freedom: f64) -> f64 {
+pub(super) fn t_quantile(p: f64, freedom: f64) -> f64 {
     let tail = 2.0 * (1.0 - p);
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..200 {

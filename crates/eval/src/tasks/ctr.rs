@@ -66,7 +66,7 @@ pub fn train_ranker(
     let (ranker, report) =
         Ranker::train(device, &features, train, validation, config, seed, store, progress, cancel)?;
     let started = Instant::now();
-    let logits = ranker.predict(&features, &inputs.test)?;
+    let logits = ranker.predict(&features, &inputs.test, progress, cancel)?;
     let mut outcome = measure(inputs, &logits)?;
     outcome.seconds.evaluate = started.elapsed().as_secs_f64();
     outcome.set_training(report);

@@ -12,6 +12,7 @@ use super::retrieved::retriever_ranks;
 use super::{Context, Outcome};
 use crate::Result;
 use crate::inputs::{NUM_DECILES, Queries, SequenceInputs};
+use crate::pairs::QUERIES;
 use crate::presets::Budget;
 use crate::records::{Decile, PerUser};
 
@@ -178,6 +179,7 @@ fn per_user(queries: &Queries, ranks: &[TiedRank]) -> PerUser {
         queries.users.iter().copied().zip(ranks.iter().copied()).collect();
     for own in rows.chunk_by(|a, b| a.0 == b.0) {
         found.users.push(own[0].0);
+        found.columns.entry(QUERIES.to_owned()).or_default().push(own.len() as f64);
         for (at, name) in names.iter().enumerate() {
             let sum: f64 = own.iter().map(|&(_, rank)| main_values(rank)[at]).sum();
             found.columns.entry(name.clone()).or_default().push(sum / own.len() as f64);

@@ -26,13 +26,7 @@ pub struct Outcome {
 impl Outcome {
     /// Notes how a recommender was trained.
     pub(super) fn set_training(&mut self, report: FitReport) {
-        let point = |point: das_recommend::fit::CurvePoint| CurvePoint {
-            epoch: point.epoch,
-            seconds: point.seconds,
-            loss: point.loss,
-            validation: point.validation,
-        };
-        self.curve = report.curve.into_iter().map(point).collect();
+        self.curve = report.curve;
         self.seconds.train = report.seconds;
         self.notes.extend(report.warnings);
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use das_core::progress::{Cancel, Progress, Silent};
+use das_core::progress::{Cancel, Silent};
 use das_core::sid::{SidLayout, SidTable};
 use das_core::streams::stream;
 use das_core::{DenseMatrix, RowMatrix};
@@ -39,7 +39,6 @@ impl Jobs for Drawn {
         method: &str,
         split: TaskSplit,
         seed: u64,
-        _progress: &dyn Progress,
         _cancel: &Cancel,
     ) -> Result<Tokens, Fault> {
         if method == "broken" {
@@ -96,7 +95,7 @@ fn figures(records: &[Record]) -> Vec<(String, BTreeMap<String, f64>)> {
 fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     let (_market, data) = market();
     let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
-    let plan = Plan::new(&methods, &Task::ALL, 1);
+    let plan = Plan::new(&methods, &[], &Task::ALL, 1);
     plan.check(&data).unwrap();
     // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead.
     assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2));
@@ -131,7 +130,7 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
 #[test]
 fn a_failing_method_is_named_and_what_was_done_is_kept() {
     let (_market, data) = market();
-    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[Task::Intrinsic], 1);
+    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[], &[Task::Intrinsic], 1);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
     let error = run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap_err();
@@ -144,13 +143,14 @@ fn a_failing_method_is_named_and_what_was_done_is_kept() {
 fn a_data_set_without_labels_is_refused_before_anything_runs() {
     let rows: Vec<Row> = (0..20).map(|at| Row(at % 2, at, i64::from(at), true)).collect();
     let (_folder, data) = data_set(2, 20, &rows, false);
-    let error = Plan::new(&["das".into()], &[Task::Ctr], 1).check(&data).unwrap_err().to_string();
+    let error =
+        Plan::new(&["das".into()], &[], &[Task::Ctr], 1).check(&data).unwrap_err().to_string();
     assert_says(&error, &["no column `label`"]);
 }
 
 #[test]
 fn what_is_left_is_estimated_from_the_runs_most_alike() {
-    let plan = Plan::new(&["das".into()], &[Task::Generative], 2);
+    let plan = Plan::new(&["das".into()], &[], &[Task::Generative], 2);
     assert_eq!(remaining_seconds(&[], plan.runs()), None);
     let timed = |method: &str, train: f64| Record {
         seconds: Seconds { train, ..Seconds::default() },

@@ -29,7 +29,7 @@ fn a_table_has_means_intervals_the_best_and_marks() {
     assert_eq!(pairs.len(), 1, "users have no ndcg: one pair, one metric");
     assert_eq!((pairs[0].a.as_str(), pairs[0].b.as_str()), ("b|ad*", "das"));
     assert_eq!(pairs[0].difference.difference, -0.25);
-    let text = summary(&records, &pairs, None);
+    let text = summary(&records, &pairs);
     // t(0.975; 1) = 12.7062; s/√n = 0.01.
     assert_says(
         &text,

@@ -9,79 +9,56 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::batch::gather;
-use crate::config::{codebook_sizes, hidden_widths, non_negative, positive, positive_width};
+use crate::config::{
+    at_least_one, codebook_sizes, hidden_widths, non_negative, positive, positive_width, share,
+};
 use crate::method::Run;
 use crate::train::{Objective, Quantizer, StepTerms};
 use crate::uism::{Uism, UismConfig, UismOutput};
-use crate::{Error, NeuralTokenizer, Reduction, Result, SideEncoder, TrainConfig};
+use crate::{Error, NeuralTokenizer, Result, RqvaeConfig, SideEncoder, TrainConfig};
 
-/// Shape and training of the autoencoder, as the methods' configs give them.
+/// Shape and training of the autoencoder, under the name of the method that it is part of.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RowsConfig {
     pub(crate) method: &'static str,
-    pub(crate) hidden: Vec<usize>,
-    pub(crate) codebook_sizes: Vec<u32>,
-    pub(crate) code_dim: usize,
-    pub(crate) commitment_weight: f32,
-    pub(crate) reduction: Reduction,
-    pub(crate) epochs: u32,
-    pub(crate) batch_size: usize,
-    pub(crate) learning_rate: f32,
-    pub(crate) weight_decay: f32,
-    pub(crate) warmup: f32,
-    pub(crate) kmeans_iterations: u32,
-    pub(crate) reset_dead_codes: bool,
-    pub(crate) settle_epochs: u32,
-    /// Most rows that the fitting of codebooks looks at.
-    pub(crate) codebook_sample: usize,
+    pub(crate) shape: RqvaeConfig,
 }
 
 impl RowsConfig {
     /// Refuses values that cannot work, naming the key in the method's section.
     pub(crate) fn check(&self) -> Result<()> {
         let key = |name: &str| format!("{}.{name}", self.method);
-        hidden_widths(&key("hidden"), &self.hidden)?;
-        codebook_sizes(&key("codebook_sizes"), &self.codebook_sizes)?;
-        positive_width(&key("code_dim"), self.code_dim)?;
-        non_negative(&key("commitment_weight"), self.commitment_weight)?;
-        positive(&key("learning_rate"), self.learning_rate)?;
-        non_negative(&key("weight_decay"), self.weight_decay)?;
-        if self.batch_size < 2 {
-            return Err(Error::config(key("batch_size"), "at least 2", self.batch_size));
+        let shape = &self.shape;
+        hidden_widths(&key("hidden"), &shape.hidden)?;
+        codebook_sizes(&key("codebook_sizes"), &shape.codebook_sizes)?;
+        positive_width(&key("code_dim"), shape.code_dim)?;
+        non_negative(&key("commitment_weight"), shape.commitment_weight)?;
+        positive(&key("learning_rate"), shape.learning_rate)?;
+        non_negative(&key("weight_decay"), shape.weight_decay)?;
+        if shape.batch_size < 2 {
+            return Err(Error::config(key("batch_size"), "at least 2", shape.batch_size));
         }
-        for (name, value) in
-            [("epochs", self.epochs), ("kmeans_iterations", self.kmeans_iterations)]
-        {
-            if value == 0 {
-                return Err(Error::config(key(name), "at least 1", 0));
-            }
-        }
-        if !(0.0..1.0).contains(&self.warmup) {
-            return Err(Error::config(key("warmup"), "0 up to, not including, 1", self.warmup));
-        }
-        Ok(())
+        at_least_one(&key("epochs"), shape.epochs as usize)?;
+        at_least_one(&key("kmeans_iterations"), shape.kmeans_iterations as usize)?;
+        share(&key("warmup"), shape.warmup)
     }
 
     /// The same for the trainer; `common` says when checkpoints and reports are due.
     pub(crate) fn training(&self, common: &TrainConfig) -> TrainConfig {
+        let shape = &self.shape;
         TrainConfig {
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            table_learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
-            warmup: self.warmup,
-            clip_norm: 0.0,
+            epochs: shape.epochs,
+            batch_size: shape.batch_size,
+            learning_rate: shape.learning_rate,
+            weight_decay: shape.weight_decay,
+            warmup: shape.warmup,
             quantize_after: 0,
-            kmeans_init: true,
-            kmeans_iterations: self.kmeans_iterations,
-            reset_dead_codes: self.reset_dead_codes,
-            settle_epochs: self.settle_epochs,
-            codebook_sample: self.codebook_sample,
-            early_stopping: 0,
-            table_update: common.table_update,
+            kmeans_iterations: shape.kmeans_iterations,
+            reset_dead_codes: shape.reset_dead_codes,
+            settle_epochs: shape.settle_epochs,
             checkpoint_steps: common.checkpoint_steps,
             gradient_report_steps: common.gradient_report_steps,
+            ..TrainConfig::default()
         }
     }
 }
@@ -135,12 +112,14 @@ impl<'a> RowsObjective<'a> {
         }
         let mut params = Params::new(run.device);
         let mut rng = stream(run.seed, &format!("{side} tokenizer"), 0);
+        let RqvaeConfig { hidden, codebook_sizes, code_dim, commitment_weight, reduction, .. } =
+            config.shape.clone();
         let shape = UismConfig {
-            hidden: config.hidden.clone(),
-            codebook_sizes: config.codebook_sizes.clone(),
-            code_dim: config.code_dim,
-            commitment_weight: config.commitment_weight,
-            reduction: config.reduction,
+            hidden,
+            codebook_sizes,
+            code_dim,
+            commitment_weight,
+            reduction,
             straight_to_codes: false,
         };
         let uism = Uism::new(&mut params, side, content.dim(), shape, &mut rng)?;
@@ -150,7 +129,7 @@ impl<'a> RowsObjective<'a> {
 
     /// A side with fewer rows than a batch trains on all of them at once.
     fn batch_size(&self) -> usize {
-        self.config.batch_size.min(self.content.rows())
+        self.config.shape.batch_size.min(self.content.rows())
     }
 
     /// Records both terms and returns what the autoencoder made of the batch.

@@ -6,14 +6,13 @@
 use das_core::Side;
 use das_core::progress::Cancel;
 use das_core::streams::stream;
-use das_nn::safetensors_io::Contents;
 use serde::{Deserialize, Serialize};
 
 use super::residual::{Adapter, ResidualFit, ResidualSide, ResidualTokenizer};
-use crate::config::codebook_sizes;
+use crate::config::{at_least_one, codebook_sizes};
 use crate::method::{Run, Trained};
 use crate::train::Observer;
-use crate::{Error, Result, Tokenizer, TrainConfig};
+use crate::{Error, Result, TrainConfig};
 
 /// Settings of `rqkmeans`. Both sides have the same codebooks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,13 +47,8 @@ impl RqkmeansConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
         codebook_sizes("rqkmeans.codebook_sizes", &self.codebook_sizes)?;
-        if self.iterations == 0 {
-            return Err(Error::config("rqkmeans.iterations", "at least 1", 0));
-        }
-        if self.sample == 0 {
-            return Err(Error::config("rqkmeans.sample", "at least 1", 0));
-        }
-        Ok(())
+        at_least_one("rqkmeans.iterations", self.iterations as usize)?;
+        at_least_one("rqkmeans.sample", self.sample)
     }
 
     fn fit(&self) -> ResidualFit<'_> {
@@ -92,9 +86,4 @@ pub(crate) fn train(
         epochs: 0,
         steps: 0,
     })
-}
-
-/// Reads a tokenizer back.
-pub(crate) fn load(file: &Contents) -> Result<Box<dyn Tokenizer>> {
-    Ok(Box::new(ResidualTokenizer::from_file(file)?))
 }

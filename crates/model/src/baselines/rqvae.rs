@@ -64,9 +64,6 @@ impl Default for RqvaeConfig {
     }
 }
 
-/// Most rows that the fitting of codebooks looks at.
-const CODEBOOK_SAMPLE: usize = 200_000;
-
 impl RqvaeConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
@@ -74,23 +71,7 @@ impl RqvaeConfig {
     }
 
     pub(crate) fn rows(&self) -> RowsConfig {
-        RowsConfig {
-            method: "rqvae",
-            hidden: self.hidden.clone(),
-            codebook_sizes: self.codebook_sizes.clone(),
-            code_dim: self.code_dim,
-            commitment_weight: self.commitment_weight,
-            reduction: self.reduction,
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
-            warmup: self.warmup,
-            kmeans_iterations: self.kmeans_iterations,
-            reset_dead_codes: self.reset_dead_codes,
-            settle_epochs: self.settle_epochs,
-            codebook_sample: CODEBOOK_SAMPLE,
-        }
+        RowsConfig { method: "rqvae", shape: self.clone() }
     }
 }
 

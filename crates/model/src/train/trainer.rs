@@ -168,10 +168,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
 
     fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (config, step) = (self.stage.config, self.state.step);
+        let at = self.stage.from.steps + step;
         let batch = self.objective.batch(self.state.step_in_epoch);
         let every = config.gradient_report_steps;
         if every > 0 && step.is_multiple_of(every) {
-            let at = self.stage.from.steps + step;
             for record in
                 gradient_report::records(&self.objective, &batch, self.state.quantizing, at)
             {
@@ -182,7 +182,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let terms = self.objective.loss(&mut tape, &batch, self.state.quantizing);
         let loss = terms.total(&mut tape);
         let (total, terms) = (tape.scalar(loss), terms.values(&tape));
-        check_finite(step, total, &terms)?;
+        check_finite(at, total, &terms)?;
         let mut gradients = tape.backward(loss);
         let gradient_norm = if config.clip_norm > 0.0 {
             gradients.clip(config.clip_norm)
@@ -196,7 +196,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.state.step += 1;
         self.state.step_in_epoch += 1;
         let record = StepRecord {
-            step: self.stage.from.steps + step,
+            step: at,
             epoch: self.stage.from.epochs + self.state.epoch,
             loss: total,
             terms,

@@ -17,8 +17,6 @@ pub struct FitConfig {
     pub min_steps: usize,
     /// Peak learning rate.
     pub learning_rate: f32,
-    /// Peak learning rate of embedding tables; 0 takes `learning_rate`.
-    pub table_learning_rate: f32,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f32,
     /// Share of all steps spent on linear warm-up, before the cosine decay.
@@ -27,7 +25,7 @@ pub struct FitConfig {
     pub clip_norm: f32,
     /// Validations without a better score before training stops; 0 never stops early.
     pub patience: u32,
-    /// Epochs from one validation to the next; the last epoch is always validated.
+    /// Epochs from one validation to the next; the last one of `epochs` is always validated.
     pub validate_every: u32,
     /// Seconds after which no further epoch begins; 0 sets no limit. With a limit, results depend
     /// on the speed of the machine.
@@ -41,7 +39,6 @@ impl Default for FitConfig {
             batch_size: 512,
             min_steps: 1,
             learning_rate: 1e-3,
-            table_learning_rate: 0.0,
             weight_decay: 0.01,
             warmup: 0.05,
             clip_norm: 5.0,
@@ -65,11 +62,9 @@ impl FitConfig {
             }
         }
         positive("fit.learning_rate", self.learning_rate)?;
-        for (key, value) in [
-            ("fit.table_learning_rate", self.table_learning_rate),
-            ("fit.weight_decay", self.weight_decay),
-            ("fit.clip_norm", self.clip_norm),
-        ] {
+        for (key, value) in
+            [("fit.weight_decay", self.weight_decay), ("fit.clip_norm", self.clip_norm)]
+        {
             non_negative(key, value)?;
         }
         share("fit.warmup", self.warmup)?;
@@ -84,11 +79,6 @@ impl FitConfig {
     pub(super) fn steps(&self, examples: usize) -> u64 {
         let fewest = self.min_steps.min(examples).max(1);
         examples.div_ceil(self.batch_size).max(fewest) as u64
-    }
-
-    /// The peak learning rate of tables.
-    pub(super) fn table_rate(&self) -> f32 {
-        if self.table_learning_rate > 0.0 { self.table_learning_rate } else { self.learning_rate }
     }
 
     /// The factor on the learning rates in step `step` of the `steps` of `epoch`. An epoch counts
@@ -108,6 +98,15 @@ pub(crate) fn width(key: &str, value: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::config(key, format!("1 to {WIDEST}"), value))
+}
+
+/// Checks a number of layers.
+pub(crate) fn depth(key: &str, value: usize) -> Result<()> {
+    const DEEPEST: usize = 64;
+    if (1..=DEEPEST).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(key, format!("1 to {DEEPEST}"), value))
 }
 
 /// Checks a share, such as a dropout rate.

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use config::FitConfig;
-pub(crate) use config::{non_negative, share, width};
+pub(crate) use config::{depth, non_negative, share, width};
 use snapshot::{Position, Snapshot};
 
 use crate::{Error, Result};
@@ -142,7 +142,10 @@ impl<'a> Fitting<'a> {
         }
         let options = AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() };
         let optimizer = AdamW::new(learner.params(), options);
-        let position = Position::start(snapshot::fingerprint(learner, config, seed));
+        // Only a checkpoint needs to know its data, which takes a while to hash.
+        let fingerprint =
+            store.map_or_else(String::new, |_| snapshot::fingerprint(learner, config, seed));
+        let position = Position::start(fingerprint);
         let started = (Instant::now(), 0.0);
         let (best, warnings) = (None, Vec::new());
         Ok(Fitting { learner, config, seed, store, optimizer, position, best, warnings, started })
@@ -226,8 +229,7 @@ impl<'a> Fitting<'a> {
         }
         let factor = self.config.factor(epoch, step_in_epoch, steps);
         let rate = self.config.learning_rate * factor;
-        let table_rate = self.config.table_rate() * factor;
-        self.optimizer.step(self.learner.params_mut(), &gradients, rate, table_rate);
+        self.optimizer.step(self.learner.params_mut(), &gradients, rate, rate);
         self.position.step += 1;
         self.position.step_in_epoch += 1;
         self.position.loss_sum += f64::from(value);

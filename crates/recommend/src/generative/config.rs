@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{FitConfig, share, width};
+use crate::fit::{FitConfig, depth, share, width};
 use crate::transformer::Shape;
 use crate::{Error, Result};
 
@@ -70,17 +70,14 @@ impl Default for RetrieverConfig {
 impl RetrieverConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
-        const DEEPEST: usize = 64;
+        self.check_keys().map_err(|error| error.within("retriever"))
+    }
+
+    fn check_keys(&self) -> Result<()> {
         width("history", self.history)?;
         self.shape().check()?;
         width("depth_hidden", self.depth_hidden)?;
-        if !(1..=DEEPEST).contains(&self.depth_layers) {
-            return Err(Error::config(
-                "depth_layers",
-                format!("1 to {DEEPEST}"),
-                self.depth_layers,
-            ));
-        }
+        depth("depth_layers", self.depth_layers)?;
         share("dropout", self.dropout)?;
         share("label_smoothing", self.label_smoothing)?;
         if self.beam == 0 {

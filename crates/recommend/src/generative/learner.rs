@@ -1,14 +1,14 @@
 //! The retriever as [`fit`](crate::fit::fit) sees it.
 
-use das_core::files;
 use das_core::progress::{Cancel, Progress};
 use das_core::streams::stream;
 use das_nn::{Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Retriever, RetrieverConfig, Seen, target_ranks};
+use crate::digest::InputDigest;
 use crate::fit::{FitConfig, Learner};
-use crate::sequence::{data_fingerprint, spread};
+use crate::sequence::spread;
 use crate::windows::Windows;
 use crate::{Error, Query, Result, Sequences};
 
@@ -99,8 +99,10 @@ impl Learner for RetrieverLearner<'_> {
 
     fn fingerprint(&self) -> String {
         let config = RetrieverConfig { fit: FitConfig::default(), ..self.model.config.clone() };
-        let data = data_fingerprint(&config, self.train, &self.validation);
-        let all = (data, &self.model.layout, self.model.tokens.codes());
-        files::sha256_bytes(&serde_json::to_vec(&all).expect("plain fields serialise"))
+        let mut digest = InputDigest::new(&(config, &self.model.network.layout));
+        digest.column(self.model.tokens.codes());
+        digest.sequences(self.train);
+        digest.queries(&self.validation);
+        digest.finish()
     }
 }

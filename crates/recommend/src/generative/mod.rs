@@ -35,7 +35,7 @@ pub use config::RetrieverConfig;
 use learner::RetrieverLearner;
 use network::{Network, Tokens};
 pub use retrieved::{Retrieved, Seen, TargetRanks, target_ranks};
-use search::{Keep, Search, log_sum_exp, search};
+use search::{Keep, Search, search};
 
 use crate::fit::{FitReport, fit};
 use crate::layers::{Builder, same_size};
@@ -46,8 +46,8 @@ use crate::{Error, Query, Recommender, Result, Sequences};
 
 /// Histories searched at a time.
 const SEARCHED: usize = 64;
-/// Leaves scored at a time when everything is scored.
-const SCORED: usize = 4096;
+/// Leaves scored at a time, over all histories, when everything is scored.
+const SCORED: usize = 1 << 18;
 /// How far below its bound exact search still looks, since two ways to the same ln p may round
 /// differently.
 const SLACK: f32 = 1e-4;
@@ -57,7 +57,6 @@ const KIND: &str = "retriever";
 #[derive(Debug)]
 pub struct Retriever {
     config: RetrieverConfig,
-    layout: SidLayout,
     tokens: Tokens,
     trie: Trie,
     network: Network,
@@ -102,7 +101,6 @@ impl Retriever {
     fn build(builder: Builder, sids: &SidTable, config: &RetrieverConfig) -> Result<Retriever> {
         Ok(Retriever {
             config: config.clone(),
-            layout: sids.layout().clone(),
             tokens: Tokens::new(sids),
             trie: Trie::new(sids),
             network: Network::new(builder, sids.layout(), config)?,
@@ -121,7 +119,7 @@ impl Retriever {
 
     /// Settings and weights as safetensors; the catalogue is not part of it.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let header = Header { layout: self.layout.clone(), config: self.config.clone() };
+        let header = Header { layout: self.network.layout.clone(), config: self.config.clone() };
         saved::to_bytes(KIND, &header, &self.network.params)
     }
 
@@ -191,55 +189,21 @@ impl Retriever {
         })
     }
 
-    /// ln p of every ID of the catalogue, `[n, leaves]`, one leaf after another. It costs as much
-    /// as the catalogue is large.
+    /// ln p of every ID of the catalogue, `[n, leaves]`, one leaf after another: a search that
+    /// leaves nothing out. It costs as much as the catalogue is large.
     ///
     /// # Errors
     /// If a history names an item outside the catalogue.
     pub fn score_catalogue(&self, histories: &[&[u32]]) -> Result<Vec<f32>> {
         check_histories(histories, self.tokens.len())?;
-        let dim = self.config.dim;
-        let leaves: Vec<u32> = (0..self.trie.num_leaves() as u32).collect();
-        let mut scores = Vec::with_capacity(histories.len() * leaves.len());
-        for block in histories.chunks(SEARCHED) {
-            for context in self.contexts(block).chunks_exact(dim) {
-                scores.extend(leaves.chunks(SCORED).flat_map(|leaves| self.score(context, leaves)));
-            }
+        let at_once = (SCORED / self.trie.num_leaves().max(1)).clamp(1, SEARCHED);
+        let mut scores = Vec::with_capacity(histories.len() * self.trie.num_leaves());
+        for block in histories.chunks(at_once) {
+            let bounds = vec![f32::NEG_INFINITY; block.len()];
+            let leaves = self.search(&self.contexts(block), Keep::From(&bounds));
+            scores.extend(leaves.into_iter().flatten().map(|(_, log_probability)| log_probability));
         }
         Ok(scores)
-    }
-
-    /// ln p of some leaves for one context.
-    fn score(&self, context: &[f32], leaves: &[u32]) -> Vec<f32> {
-        let (mut scores, mut nodes) = (vec![0.0; leaves.len()], vec![0; leaves.len()]);
-        let tokens = |leaf: u32| self.tokens.of(self.trie.rows(leaf)[0]);
-        let mut tape = Tape::inference(&self.network.params);
-        let context = tape.input_slice(1, context.len(), context);
-        let contexts = tape.select_rows(context, &vec![0; leaves.len()]);
-        for (digit, offset) in self.layout.offsets().into_iter().enumerate() {
-            let prefixes: Vec<u32> =
-                leaves.iter().flat_map(|&leaf| &tokens(leaf)[..digit]).copied().collect();
-            let states = self.network.digit(&mut tape, contexts, &prefixes, digit, &mut None);
-            let logits = self.network.logits(&mut tape, states, digit);
-            let (rows, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
-            for (at, row) in rows.chunks_exact(width).enumerate() {
-                let code = tokens(leaves[at])[digit] - offset;
-                scores[at] += row[code as usize] - self.log_total(digit, nodes[at], row);
-                let child = self.trie.child(digit, nodes[at], code);
-                nodes[at] = child.expect("the prefix of a leaf is in the tree");
-            }
-        }
-        scores
-    }
-
-    /// ln of what the logits after a node are normalised by.
-    fn log_total(&self, digit: usize, node: u32, logits: &[f32]) -> f32 {
-        if !self.config.renormalise {
-            return log_sum_exp(logits);
-        }
-        let children = self.trie.children(digit, node);
-        let codes = &self.trie.codes(digit + 1)[children.start as usize..children.end as usize];
-        log_sum_exp(&codes.iter().map(|&code| logits[code as usize]).collect::<Vec<_>>())
     }
 
     fn in_blocks(
@@ -264,7 +228,7 @@ impl Retriever {
         let of = Search {
             network: &self.network,
             trie: &self.trie,
-            offsets: &self.layout.offsets(),
+            offsets: &self.network.layout.offsets(),
             contexts,
             dim: self.config.dim,
             renormalise: self.config.renormalise,

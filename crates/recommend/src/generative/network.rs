@@ -15,7 +15,7 @@ use crate::windows::Packed;
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) params: Params,
-    layout: SidLayout,
+    pub(super) layout: SidLayout,
     label_smoothing: f32,
     /// Code embeddings of the items of a history by flat code, then the start of a sequence:
     /// `[V + 1, dim]`.

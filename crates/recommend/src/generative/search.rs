@@ -193,7 +193,7 @@ fn descend(trie: &Trie, above: &Frontier, kept: &[Child], depth: usize, offset: 
 }
 
 /// ln Σ exp(x), without overflow.
-pub(super) fn log_sum_exp(values: &[f32]) -> f32 {
+fn log_sum_exp(values: &[f32]) -> f32 {
     let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = values.iter().map(|&value| f64::from((value - largest).exp())).sum();
     largest + sum.ln() as f32

@@ -79,29 +79,33 @@ impl Default for RankerConfig {
 impl RankerConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
-        width("ranker.dim", self.dim)?;
-        width("ranker.attention_dim", self.attention_dim)?;
+        self.check_keys().map_err(|error| error.within("ranker"))
+    }
+
+    fn check_keys(&self) -> Result<()> {
+        width("dim", self.dim)?;
+        width("attention_dim", self.attention_dim)?;
         for (at, &hidden) in self.hidden.iter().enumerate() {
-            width(&format!("ranker.hidden[{at}]"), hidden)?;
+            width(&format!("hidden[{at}]"), hidden)?;
         }
         if self.heads == 0 || !self.attention_dim.is_multiple_of(self.heads) {
-            let expected = format!("a divisor of ranker.attention_dim ({})", self.attention_dim);
-            return Err(Error::config("ranker.heads", expected, self.heads));
+            let expected = format!("a divisor of attention_dim ({})", self.attention_dim);
+            return Err(Error::config("heads", expected, self.heads));
         }
         for (key, value, most) in [
-            ("ranker.history", self.history, MAX_HISTORY),
-            ("ranker.cross_layers", self.cross_layers, MAX_CROSS_LAYERS),
+            ("history", self.history, MAX_HISTORY),
+            ("cross_layers", self.cross_layers, MAX_CROSS_LAYERS),
         ] {
             if value > most {
                 return Err(Error::config(key, format!("at most {most}"), value));
             }
         }
         if self.cross_layers == 0 && self.hidden.is_empty() {
-            let expected = "at least one layer where ranker.cross_layers is 0";
-            return Err(Error::config("ranker.hidden", expected, "none"));
+            let expected = "at least one layer where cross_layers is 0";
+            return Err(Error::config("hidden", expected, "none"));
         }
-        share("ranker.dropout", self.dropout)?;
-        share("ranker.id_dropout", self.id_dropout)?;
+        share("dropout", self.dropout)?;
+        share("id_dropout", self.id_dropout)?;
         self.fit.check()
     }
 }

@@ -2,6 +2,7 @@
 
 use das_core::sid::SidTable;
 
+use crate::digest::InputDigest;
 use crate::{Error, Result, Sequences};
 
 /// A categorical feature: one value a row, 0 where it is missing or unknown.
@@ -40,6 +41,11 @@ impl CategoricalField {
     /// The category of every row.
     pub fn values(&self) -> &[u32] {
         &self.values
+    }
+
+    pub(super) fn digest(&self, digest: &mut InputDigest) {
+        digest.bytes(self.name.as_bytes());
+        digest.column(&self.values);
     }
 }
 
@@ -172,6 +178,17 @@ impl Features {
     /// Number of items.
     pub fn num_items(&self) -> usize {
         self.num_items
+    }
+
+    pub(super) fn digest(&self, digest: &mut InputDigest) {
+        self.user_fields.iter().chain(&self.item_fields).for_each(|field| field.digest(digest));
+        for bag in &self.item_bags {
+            digest.bytes(bag.name().as_bytes());
+            digest.sequences(bag.bags());
+        }
+        for sids in [&self.user_sids, &self.item_sids] {
+            digest.column(sids.as_ref().map_or(&[], SidTable::codes));
+        }
     }
 }
 

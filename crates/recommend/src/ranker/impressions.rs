@@ -1,6 +1,7 @@
 //! Items shown to users, with what is known at that moment.
 
 use super::features::{CategoricalField, Features, check_fields};
+use crate::digest::InputDigest;
 use crate::{Error, Result, Sequences};
 
 /// Rows of an impression log.
@@ -74,6 +75,15 @@ impl Impressions {
     /// The items that each row's user clicked before it, oldest first.
     pub fn histories(&self) -> &Sequences {
         &self.histories
+    }
+
+    pub(super) fn digest(&self, digest: &mut InputDigest) {
+        digest.column(&self.users);
+        digest.column(&self.items);
+        let labels: Vec<u8> = self.labels.iter().map(|&label| u8::from(label)).collect();
+        digest.bytes(&labels);
+        self.context.iter().for_each(|field| field.digest(digest));
+        digest.sequences(&self.histories);
     }
 
     /// Checks that every user and item has a row in `features`.

@@ -16,7 +16,6 @@
 mod batch;
 mod builder;
 mod config;
-mod digest;
 mod features;
 mod impressions;
 mod model;

@@ -1,5 +1,6 @@
 //! Logits of impressions.
 
+use das_core::progress::{Cancel, Progress};
 use das_core::streams::stream;
 use das_nn::Tape;
 
@@ -27,15 +28,31 @@ impl Ranker {
     /// beside it or on the number of threads.
     ///
     /// # Errors
-    /// If the fields are not those of training or a user or item has no row in `features`.
-    pub fn predict(&self, features: &Features, impressions: &Impressions) -> Result<Vec<f32>> {
+    /// If the fields are not those of training, a user or item has no row in `features`, or
+    /// `cancel` was requested.
+    pub fn predict(
+        &self,
+        features: &Features,
+        impressions: &Impressions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
         self.schema.check(&Schema::of(features, impressions))?;
         impressions.check(features)?;
-        Ok(self.logits(features, impressions))
+        progress.begin("predicting clicks", Some(impressions.len() as u64));
+        let logits = self.logits(features, impressions, progress, cancel)?;
+        progress.end();
+        Ok(logits)
     }
 
     /// [`Ranker::predict`] on inputs that are checked.
-    pub(super) fn logits(&self, features: &Features, impressions: &Impressions) -> Vec<f32> {
+    pub(super) fn logits(
+        &self,
+        features: &Features,
+        impressions: &Impressions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
         let builder = BatchBuilder {
             features,
             impressions,
@@ -49,14 +66,16 @@ impl Ranker {
         // Inference draws no numbers from it.
         let mut unused = stream(0, "ranker inference", 0);
         while logits.len() < count {
+            cancel.check()?;
             let rows = logits.len()..logits.len() + BLOCK;
             let rows: Vec<u32> = rows.map(|row| row.min(count - 1) as u32).collect();
             let batch = builder.build(&rows);
             let mut tape = Tape::inference(&self.params);
             let of_rows = self.model.forward(&mut tape, &batch, &mut unused);
             logits.extend(tape.value(of_rows).to_vec());
+            progress.update(logits.len().min(count) as u64, "");
         }
         logits.truncate(count);
-        logits
+        Ok(logits)
     }
 }

@@ -61,6 +61,7 @@ impl Schema {
     pub(super) fn check(&self, found: &Schema) -> Result<()> {
         let parts = [
             ("user fields", &self.user.fields, &found.user.fields),
+            ("user bags", &self.user.bags, &found.user.bags),
             ("item fields", &self.item.fields, &found.item.fields),
             ("item bags", &self.item.bags, &found.item.bags),
             ("context fields", &self.context, &found.context),

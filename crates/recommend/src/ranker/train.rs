@@ -10,13 +10,13 @@ use super::Ranker;
 use super::batch::BatchBuilder;
 use super::builder::Builder;
 use super::config::{RankerConfig, Score};
-use super::digest::InputDigest;
 use super::features::Features;
 use super::impressions::Impressions;
 use super::model::Model;
 use super::schema::{IdRows, Schema};
 use crate::Result;
-use crate::fit::{FitReport, Learner, fit};
+use crate::digest::InputDigest;
+use crate::fit::{FitConfig, FitReport, Learner, fit};
 
 impl Ranker {
     /// Trains a ranker on the rows of `train` and keeps the epoch that scores best on
@@ -114,17 +114,18 @@ impl Learner for Training<'_> {
 
     fn fingerprint(&self) -> String {
         let Ranker { config, schema, .. } = &self.ranker;
-        let mut digest = InputDigest::default();
-        digest.bytes(&serde_json::to_vec(&(config, schema)).expect("plain fields serialise"));
-        digest.features(self.features);
-        digest.impressions(self.train);
-        digest.impressions(self.validation);
+        let config = RankerConfig { fit: FitConfig::default(), ..config.clone() };
+        let mut digest = InputDigest::new(&(config, schema));
+        self.features.digest(&mut digest);
+        self.train.digest(&mut digest);
+        self.validation.digest(&mut digest);
         digest.finish()
     }
 
-    fn validate(&mut self, _progress: &dyn Progress, cancel: &Cancel) -> Result<f64> {
-        cancel.check()?;
-        let logits = self.ranker.logits(self.features, self.validation);
+    fn validate(&mut self, progress: &dyn Progress, cancel: &Cancel) -> Result<f64> {
+        progress.begin("validating", Some(self.validation.len() as u64));
+        let logits = self.ranker.logits(self.features, self.validation, progress, cancel)?;
+        progress.end();
         let labels = self.validation.labels();
         Ok(match self.ranker.config.score {
             Score::Auc => binary::auc(&logits, labels).expect("both labels occur"),

@@ -58,6 +58,10 @@ impl Default for SasRecConfig {
 impl SasRecConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
+        self.check_keys().map_err(|error| error.within("sasrec"))
+    }
+
+    fn check_keys(&self) -> Result<()> {
         width("history", self.history)?;
         self.shape().check()?;
         share("dropout", self.dropout)?;

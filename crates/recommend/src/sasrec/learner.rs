@@ -7,8 +7,9 @@ use das_nn::{Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
 
 use super::{SasRec, SasRecConfig};
+use crate::digest::InputDigest;
 use crate::fit::{FitConfig, Learner};
-use crate::sequence::{data_fingerprint, spread};
+use crate::sequence::spread;
 use crate::windows::Windows;
 use crate::{Error, Query, Recommender, Result, Sequences};
 
@@ -90,6 +91,9 @@ impl Learner for SasRecLearner<'_> {
 
     fn fingerprint(&self) -> String {
         let config = SasRecConfig { fit: FitConfig::default(), ..self.model.config.clone() };
-        data_fingerprint(&config, self.train, &self.validation)
+        let mut digest = InputDigest::new(&config);
+        digest.sequences(self.train);
+        digest.queries(&self.validation);
+        digest.finish()
     }
 }

@@ -8,7 +8,7 @@ use das_recommend::ranker::{
 };
 use das_recommend::{Error, Sequences};
 
-use crate::market::{ITEMS, Market, USERS, config, select, train};
+use crate::market::{ITEMS, Market, USERS, config, predict, select, train};
 
 fn message<T>(result: Result<T, Error>) -> String {
     result.err().expect("an error").to_string()
@@ -120,7 +120,7 @@ fn prediction_refuses_other_fields_than_those_of_training() {
     let features = market.features_with_sids();
     let (ranker, _) = train(&market, &features, &config);
     let refused = |features: &Features, expected: &str| {
-        let error = message(ranker.predict(features, &market.cold));
+        let error = message(predict(&ranker, features, &market.cold));
         assert!(error.contains(expected), "{error}");
     };
     refused(&market.features(), "trained on levels of [4, 5] codes, found []");
@@ -136,6 +136,6 @@ fn prediction_refuses_other_fields_than_those_of_training() {
         vec![],
         log.histories().clone(),
     );
-    let error = message(ranker.predict(&features, &no_context.unwrap()));
+    let error = message(predict(&ranker, &features, &no_context.unwrap()));
     assert!(error.contains("context fields: the ranker was trained on hour (25)"), "{error}");
 }

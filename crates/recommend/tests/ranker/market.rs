@@ -143,3 +143,12 @@ pub(crate) fn train(
     Ranker::train(&device, features, train, validation, config, 7, None, &progress, &cancel)
         .unwrap()
 }
+
+/// [`Ranker::predict`], unwatched and never stopped.
+pub(crate) fn predict(
+    ranker: &Ranker,
+    features: &Features,
+    impressions: &Impressions,
+) -> das_recommend::Result<Vec<f32>> {
+    ranker.predict(features, impressions, &Silent, &Cancel::default())
+}

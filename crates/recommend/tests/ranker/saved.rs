@@ -4,7 +4,7 @@ use das_nn::Device;
 use das_nn::safetensors_io::{Contents, TensorData, from_bytes, to_bytes};
 use das_recommend::ranker::{Ranker, RankerConfig};
 
-use crate::market::{Market, config, train};
+use crate::market::{Market, config, predict, train};
 
 fn trained(market: &Market) -> Ranker {
     let mut config = config();
@@ -21,7 +21,7 @@ fn a_ranker_survives_its_bytes() {
     assert_eq!(loaded.to_bytes().unwrap(), bytes);
     assert_eq!(loaded.config(), ranker.config());
     let features = market.features_with_sids();
-    let logits = |ranker: &Ranker| ranker.predict(&features, &market.cold).unwrap();
+    let logits = |ranker: &Ranker| predict(ranker, &features, &market.cold).unwrap();
     assert_eq!(logits(&loaded), logits(&ranker));
 }
 

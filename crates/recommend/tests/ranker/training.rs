@@ -6,10 +6,10 @@ use das_core::progress::{Cancel, Progress, Silent};
 use das_nn::Device;
 use das_recommend::ranker::{Features, Impressions, Ranker, RankerConfig, Score};
 
-use crate::market::{ITEMS, Market, USERS, config, select, train};
+use crate::market::{ITEMS, Market, USERS, config, predict, select, train};
 
 fn auc_of(ranker: &Ranker, features: &Features, rows: &Impressions) -> f64 {
-    auc(&ranker.predict(features, rows).unwrap(), rows.labels()).unwrap()
+    auc(&predict(ranker, features, rows).unwrap(), rows.labels()).unwrap()
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn threads_do_not_change_a_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let (ranker, _) = train(&market, &features, &config());
-            (ranker.to_bytes().unwrap(), ranker.predict(&features, &market.cold).unwrap())
+            (ranker.to_bytes().unwrap(), predict(&ranker, &features, &market.cold).unwrap())
         })
     };
     assert_eq!(run(1), run(2));

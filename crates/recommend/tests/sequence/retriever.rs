@@ -247,7 +247,7 @@ fn inputs_that_cannot_work_are_refused() {
         train(&outside, &config).contains("sequence of user 0: item 24, expected less than 24")
     );
     let beam = RetrieverConfig { beam: 0, ..config.clone() };
-    assert!(train(&chain(4, 1), &beam).contains("`beam`: expected at least 1, found 0"));
+    assert!(train(&chain(4, 1), &beam).contains("`retriever.beam`: expected at least 1, found 0"));
     let (model, _) = train_retriever(&sids, &chain(40, 1), &[], &config);
     let error = model.beam_search(&[&[0]], 5, 10, Seen::Included).unwrap_err().to_string();
     assert!(error.contains("beam width 5, expected at least the 10"), "{error}");
@@ -259,7 +259,7 @@ fn inputs_that_cannot_work_are_refused() {
 #[test]
 fn a_catalogue_of_one_id_trains() {
     let layout = SidLayout::learned(vec![3, 2]).unwrap();
-    let sids = SidTable::new(layout, vec![1, 0].repeat(ITEMS)).unwrap();
+    let sids = SidTable::new(layout, [1, 0].repeat(ITEMS)).unwrap();
     let (model, report) =
         train_retriever(&sids, &chain(30, 1), &last_out(&chain(10, 2)), &retriever_config());
     assert!(report.curve.iter().all(|point| point.loss == 0.0), "{report:?}");

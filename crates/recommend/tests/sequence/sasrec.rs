@@ -69,9 +69,12 @@ fn inputs_that_cannot_work_are_refused() {
     let query = Query { history: vec![0], target: 9 };
     assert!(train(&fine, &[query], &config).contains("target of query 0: item 9"));
     let heads = SasRecConfig { heads: 3, ..config.clone() };
-    assert!(train(&fine, &[], &heads).contains("`heads`: expected a divisor of dim (16), found 3"));
+    assert!(
+        train(&fine, &[], &heads)
+            .contains("`sasrec.heads`: expected a divisor of dim (16), found 3")
+    );
     let dropout = SasRecConfig { dropout: 1.0, ..config };
-    assert!(train(&fine, &[], &dropout).contains("`dropout`"));
+    assert!(train(&fine, &[], &dropout).contains("`sasrec.dropout`"));
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn altered_files_are_refused_before_their_claims_are_believed() {
     let wide = altered(&bytes, r#"\"dim\":16"#, r#"\"dim\":16000"#);
     assert!(load(&wide).contains("do not hold the"), "{}", load(&wide));
     let heads = altered(&bytes, r#"\"heads\":2"#, r#"\"heads\":5"#);
-    assert!(load(&heads).contains("`heads`"), "{}", load(&heads));
+    assert!(load(&heads).contains("`sasrec.heads`"), "{}", load(&heads));
     let unknown = altered(&bytes, r#"\"heads\""#, r#"\"headz\""#);
     assert!(load(&unknown).contains("headz"), "{}", load(&unknown));
     for cut in [0, 7, 100, bytes.len() - 1] {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use das_eval::compare::{NO_SID, POPULARITY, SASREC};
 use das_model::Method;
 
 use crate::config::RunConfig;
@@ -61,6 +62,10 @@ impl Candidate {
             Some((name, path)) => (name.to_string(), Path::new(path)),
             None => (label(Path::new(text)), Path::new(text)),
         };
+        if [SASREC, POPULARITY, NO_SID].contains(&name.as_str()) {
+            let message = format!("--methods {text}: `{name}` is a row of its own; use NAME=FILE");
+            return Err(UsageError(message).into());
+        }
         if artifact_of(path).join("manifest.json").is_file() {
             return Ok(Candidate { name, source: Source::Artifact(path.to_path_buf()) });
         }
@@ -80,6 +85,11 @@ impl Candidate {
     /// Every ablation.
     pub fn ablations() -> impl Iterator<Item = Candidate> {
         ABLATIONS.iter().map(|(name, overrides)| ablation(name, overrides))
+    }
+
+    /// Whether its IDs are trained for each split and seed, or given.
+    pub fn is_trained(&self) -> bool {
+        matches!(self.source, Source::Trained(_))
     }
 
     /// The settings that its tokenizer is trained with: the common ones, then its own.
@@ -129,6 +139,8 @@ mod tests {
         assert_eq!((plain.name.as_str(), &plain.source), ("letter", &Source::File(file.clone())));
         let named = Candidate::parse(&format!("published={}", file.display())).unwrap();
         assert_eq!(named.name, "published");
+        let error = Candidate::parse(&format!("sasrec={}", file.display())).unwrap_err();
+        assert!(error.to_string().contains("`sasrec` is a row of its own"), "{error}");
         let error = Candidate::parse("lettre").unwrap_err();
         assert!(error.downcast_ref::<UsageError>().is_some());
         assert!(error.to_string().contains("letter, qarm"), "{error}");

@@ -1,17 +1,18 @@
 //! Tokenizers of a comparison: trained where they are missing, read where they are not.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 use das_core::artifact::Artifact;
-use das_core::progress::{Cancel, Progress};
+use das_core::progress::Cancel;
 use das_core::sid::files::read_any;
 use das_core::{RowMatrix, Side, files};
 use das_data::DataSet;
 use das_eval::align_sids;
 use das_eval::compare::{Jobs, TaskSplit, Tokens};
+use das_model::Method;
 
 use super::{Candidate, Source};
 use crate::config::{DataConfig, RunConfig};
@@ -20,6 +21,10 @@ use crate::pipeline::{Context, Prepared, Seconds, TrainRun, vectors, vq_field};
 use crate::run_folder::artifact_of;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Said of LETTER on collaborative vectors of the user's.
+const FROZEN_CF: &str = "collaborative vectors of a file, the same under every split and seed; \
+                         whether they were trained without held-out rows is not known";
 
 /// Trains and reads the tokenizers of a comparison in `<folder>/runs/<split>/<name>/seed-<n>`.
 /// Content vectors are made once a split, in `<folder>/content/<split>`, for all methods alike.
@@ -30,7 +35,7 @@ pub struct Tokenizers<'a> {
     candidates: BTreeMap<String, (Candidate, RunConfig)>,
     bars: &'a Bars,
     /// The split that the last run was on, as splitting takes a while.
-    prepared: Mutex<Option<(TaskSplit, Prepared)>>,
+    prepared: RefCell<Option<(TaskSplit, Prepared)>>,
 }
 
 impl<'a> Tokenizers<'a> {
@@ -42,7 +47,7 @@ impl<'a> Tokenizers<'a> {
         bars: &'a Bars,
     ) -> Tokenizers<'a> {
         let candidates = candidates.into_iter().map(|pair| (pair.0.name.clone(), pair)).collect();
-        let prepared = Mutex::new(None);
+        let prepared = RefCell::new(None);
         Tokenizers { data, folder: folder.to_path_buf(), candidates, bars, prepared }
     }
 
@@ -66,7 +71,12 @@ impl<'a> Tokenizers<'a> {
                 let run = self.run_folder(name, split, seed);
                 let config = RunConfig { seed, ..on_split(config, split) };
                 let seconds = self.train(&run, split, &config, cancel)?;
-                self.of_artifact(&artifact_of(&run), seconds)
+                let mut tokens = self.of_artifact(&artifact_of(&run), seconds)?;
+                let DataConfig { item_cf, user_cf, .. } = &config.data;
+                if config.method == Method::Letter && !(item_cf.is_empty() && user_cf.is_empty()) {
+                    tokens.notes.push(FROZEN_CF.to_string());
+                }
+                Ok(tokens)
             }
         }
     }
@@ -119,7 +129,7 @@ impl<'a> Tokenizers<'a> {
         config: &RunConfig,
         work: impl FnOnce(&Prepared) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let mut slot = self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.prepared.borrow_mut();
         if slot.as_ref().is_none_or(|(of, _)| *of != split) {
             *slot = Some((split, Prepared::new(self.data.clone(), &config.data)?));
         }
@@ -159,7 +169,6 @@ impl Jobs for Tokenizers<'_> {
         method: &str,
         split: TaskSplit,
         seed: u64,
-        _progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Tokens, BoxError> {
         Ok(self.find(method, split, seed, cancel)?)

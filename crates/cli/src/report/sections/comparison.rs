@@ -1,12 +1,9 @@
 //! The methods on each task: charts of the first metrics, a table of all.
 
-use das_eval::records::Task;
+use das_eval::metric::{Best, best, headlines};
 use maud::{Markup, html};
 
-use super::format::{
-    board_title, ends, headlines, is_detail, lower_is_better, metric_name, metric_order, summary,
-    value,
-};
+use super::format::{board_title, ends, is_detail, metric_name, metric_order, summary, value};
 use crate::report::charts::{Estimate, Forest, forest};
 use crate::report::model::{Board, Comparison, MethodResults, REFERENCE};
 
@@ -35,7 +32,7 @@ fn task(board: &Board, comparison: &Comparison) -> Markup {
                 figure {
                     figcaption {
                         (metric_name(metric))
-                        @if lower_is_better(metric) { small { " less is better" } }
+                        @if best(metric) == Best::Lowest { small { " less is better" } }
                     }
                     (chart(board, metric, comparison))
                 }
@@ -107,7 +104,7 @@ fn table(board: &Board, metrics: &[&str]) -> Markup {
             } }
             tbody {
                 @for metric in metrics {
-                    @let best = best(board, metric);
+                    @let best = best_mean(board, metric);
                     tr {
                         th scope="row" { (metric_name(metric)) }
                         @for row in &board.rows {
@@ -132,12 +129,14 @@ fn mean(row: &MethodResults, metric: &str) -> Option<f64> {
 }
 
 /// The best mean, where it is clear which direction is better and there is a choice.
-fn best(board: &Board, metric: &str) -> Option<f64> {
-    let unclear = board.task == Task::Intrinsic && !lower_is_better(metric);
+fn best_mean(board: &Board, metric: &str) -> Option<f64> {
     let means: Vec<f64> = board.rows.iter().filter_map(|row| mean(row, metric)).collect();
-    if unclear || means.iter().all(|&mean| mean == means[0]) {
+    if means.iter().all(|&mean| mean == means[0]) {
         return None;
     }
-    let pick = if lower_is_better(metric) { f64::min } else { f64::max };
-    means.into_iter().reduce(pick)
+    match best(metric) {
+        Best::Highest => means.into_iter().reduce(f64::max),
+        Best::Lowest => means.into_iter().reduce(f64::min),
+        Best::Neither => None,
+    }
 }

@@ -1,9 +1,10 @@
 //! What the reference loses without each of its parts.
 
+use das_eval::metric::{Best, best, headlines};
 use das_eval::stats::confidence_interval;
 use maud::{Markup, html};
 
-use super::format::{board_title, difference, ends, headlines, lower_is_better, metric_name};
+use super::format::{board_title, difference, ends, metric_name};
 use crate::report::charts::{Contribution, contributions};
 use crate::report::model::{Board, Comparison, MethodResults, REFERENCE, difference_of};
 
@@ -40,7 +41,7 @@ pub(super) fn body(comparison: &Comparison) -> Option<Markup> {
 }
 
 fn axis(metric: &str) -> String {
-    let sign = if lower_is_better(metric) { "lowers" } else { "adds to" };
+    let sign = if Best::Lowest == best(metric) { "lowers" } else { "adds to" };
     format!("what the part {sign} {}", metric_name(metric))
 }
 
@@ -49,7 +50,7 @@ fn rows(comparison: &Comparison, board: &Board, metric: &str) -> Vec<Contributio
     let Some(full) = board.rows.iter().find(|row| row.method == REFERENCE) else {
         return Vec::new();
     };
-    let sign = if lower_is_better(metric) { -1.0 } else { 1.0 };
+    let sign = if Best::Lowest == best(metric) { -1.0 } else { 1.0 };
     let row = |ablation: &MethodResults| {
         let (value, interval) = difference_of(comparison, board, metric, &ablation.method)
             .map(|found| (found.difference, Some((found.low, found.high))))

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use das_eval::metric::headlines;
 use das_eval::records::Seconds;
 use maud::{Markup, html};
 
-use super::format::{board_title, headlines, metric_name};
+use super::format::{board_title, metric_name};
 use crate::report::charts::{Line, Plot, legend, lines};
 use crate::report::model::{Board, Comparison, MethodResults};
 

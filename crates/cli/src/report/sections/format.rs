@@ -1,5 +1,6 @@
 //! Numbers and names as they are written on the page.
 
+use das_eval::metric::headlines;
 use das_eval::records::Task;
 use das_eval::stats::Interval;
 
@@ -57,26 +58,6 @@ pub fn summary(metric: &str, summary: &Interval) -> String {
     match summary.half_width {
         Some(half) => format!("{} ± {}", mean.trim_end_matches(" %"), value(metric, half)),
         None => mean,
-    }
-}
-
-/// Whether less is better.
-pub fn lower_is_better(metric: &str) -> bool {
-    let name = metric.split('/').next().unwrap_or(metric);
-    let name = name.strip_prefix("user_").unwrap_or(name);
-    ["logloss", "ece", "collision_rate", "largest_bucket", "dead", "reconstruction", "gini"]
-        .iter()
-        .any(|start| name.starts_with(start))
-}
-
-/// The metrics that a task is first judged by.
-pub fn headlines(task: Task) -> &'static [&'static str] {
-    match task {
-        Task::Ctr => &["auc", "uauc", "gauc", "logloss"],
-        Task::Intrinsic => {
-            &["collision_rate", "perplexity_l0", "neighbour_content@10", "neighbour_coclick@10"]
-        }
-        Task::Generative | Task::Cold => &["recall@10", "ndcg@10"],
     }
 }
 

@@ -1,9 +1,10 @@
 //! Differences between methods, by paired bootstrap over users.
 
+use das_eval::metric::headlines;
 use das_eval::pairs::Pair;
 use maud::{Markup, html};
 
-use super::format::{board_title, difference, headlines, metric_name, title};
+use super::format::{board_title, difference, metric_name, title};
 use crate::report::charts::{Estimate, Forest, forest};
 use crate::report::model::{Board, Comparison, REFERENCE, difference_of};
 

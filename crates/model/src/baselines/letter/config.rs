@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baselines::rows::RowsConfig;
-use crate::config::{non_negative, positive};
-use crate::{Error, ModelConfig, Reduction, Result, TrainConfig};
+use crate::config::{at_least_one, non_negative, positive};
+use crate::{Error, ModelConfig, Reduction, Result, RqvaeConfig, TrainConfig};
 
 /// Settings of `letter`; the paper's values where it gives any. Both sides have the same shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,9 +82,6 @@ impl Default for LetterConfig {
     }
 }
 
-/// Most rows that the constrained k-means of the first codebooks looks at.
-const CODEBOOK_SAMPLE: usize = 20_000;
-
 impl LetterConfig {
     /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> Result<()> {
@@ -93,13 +90,8 @@ impl LetterConfig {
         non_negative("letter.beta", self.beta)?;
         positive("letter.cf_learning_rate", self.cf_learning_rate)?;
         positive("letter.cf_temperature", self.cf_temperature)?;
-        for (key, value) in
-            [("letter.clusters", self.clusters), ("letter.cf_epochs", self.cf_epochs)]
-        {
-            if value == 0 {
-                return Err(Error::config(key, "at least 1", 0));
-            }
-        }
+        at_least_one("letter.clusters", self.clusters as usize)?;
+        at_least_one("letter.cf_epochs", self.cf_epochs as usize)?;
         if self.cf_batch_size < 2 {
             let expected = "at least 2: the other clicks of a batch are the negatives";
             return Err(Error::config("letter.cf_batch_size", expected, self.cf_batch_size));
@@ -108,8 +100,7 @@ impl LetterConfig {
     }
 
     pub(crate) fn rows(&self) -> RowsConfig {
-        RowsConfig {
-            method: "letter",
+        let shape = RqvaeConfig {
             hidden: self.hidden.clone(),
             codebook_sizes: self.codebook_sizes.clone(),
             code_dim: self.code_dim,
@@ -123,8 +114,8 @@ impl LetterConfig {
             kmeans_iterations: self.kmeans_iterations,
             reset_dead_codes: self.reset_dead_codes,
             settle_epochs: self.settle_epochs,
-            codebook_sample: CODEBOOK_SAMPLE,
-        }
+        };
+        RowsConfig { method: "letter", shape }
     }
 
     /// The collaborative model: one embedding an entity, trained on clicks alone.

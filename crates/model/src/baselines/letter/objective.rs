@@ -5,7 +5,7 @@ use das_core::{DenseMatrix, Side};
 use das_nn::safetensors_io::{NamedTensor, TensorData};
 use das_nn::{Direction, InfoNce, PairMask, ParamId, Params, Tape, Var};
 use rand::Rng;
-use rand::seq::SliceRandom;
+use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ use crate::batch::gather;
 use crate::method::Run;
 use crate::train::{Objective, Quantizer, StepTerms};
 use crate::{Error, NeuralTokenizer, Result, SideEncoder};
+
+/// Most rows that the constrained k-means of the first codebooks looks at.
+const CODEBOOK_SAMPLE: usize = 20_000;
 
 /// L = recon + RQ + α·L_cf + β·L_div over the rows of one side.
 pub(crate) struct LetterObjective<'a> {
@@ -172,7 +175,15 @@ impl Objective for LetterObjective<'_> {
         iterations: usize,
         rng: &mut ChaCha8Rng,
     ) -> Vec<f32> {
-        balanced_kmeans(residuals, dim, size, iterations, rng).centroids
+        let rows = residuals.len() / dim;
+        if rows <= CODEBOOK_SAMPLE {
+            return balanced_kmeans(residuals, dim, size, iterations, rng).centroids;
+        }
+        let mut sample = Vec::with_capacity(CODEBOOK_SAMPLE * dim);
+        for row in index::sample(rng, rows, CODEBOOK_SAMPLE) {
+            sample.extend_from_slice(&residuals[row * dim..][..dim]);
+        }
+        balanced_kmeans(&sample, dim, size, iterations, rng).centroids
     }
 
     fn refresh(&mut self, epoch: u64) {
@@ -196,7 +207,7 @@ impl Objective for LetterObjective<'_> {
     }
 
     fn load_state(&mut self, state: &[NamedTensor]) -> Result<()> {
-        let sizes = self.rows.config.codebook_sizes.iter().enumerate();
+        let sizes = self.config.codebook_sizes.iter().enumerate();
         let clusters = sizes.map(|(level, &size)| {
             let name = format!("clusters.{level}");
             let tensor = state.iter().find(|tensor| tensor.name == name);

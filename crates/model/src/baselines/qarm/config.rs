@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::neighbours::Similarity;
 use crate::baselines::residual::ResidualFit;
-use crate::config::{codebook_sizes, hidden_widths, non_negative, positive};
+use crate::config::{at_least_one, codebook_sizes, hidden_widths, non_negative, positive, share};
 use crate::{Error, ModelConfig, Result, Sides, TrainConfig};
 
 /// Settings of `qarm`. Both sides have the same codebooks and hidden layers.
@@ -87,9 +87,7 @@ impl QarmConfig {
             ("qarm.kmeans_sample", self.kmeans_sample),
             ("qarm.vq_pool", self.vq_pool),
         ] {
-            if value == 0 {
-                return Err(Error::config(key, "at least 1", 0));
-            }
+            at_least_one(key, value)?;
         }
         for (key, value, of) in [
             ("qarm.batch_size", self.batch_size, "the other clicks of a batch are the negatives"),
@@ -104,10 +102,7 @@ impl QarmConfig {
         non_negative("qarm.i2i_weight", self.i2i_weight)?;
         non_negative("qarm.swing_alpha", self.swing_alpha)?;
         non_negative("qarm.weight_decay", self.weight_decay)?;
-        if !(0.0..1.0).contains(&self.warmup) {
-            return Err(Error::config("qarm.warmup", "0 up to, not including, 1", self.warmup));
-        }
-        Ok(())
+        share("qarm.warmup", self.warmup)
     }
 
     /// How the adapters are trained; checkpoints and reports are due as `common` says.

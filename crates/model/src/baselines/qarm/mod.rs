@@ -18,7 +18,6 @@ mod vq;
 use das_core::Side;
 use das_core::progress::Cancel;
 use das_core::streams::stream;
-use das_nn::safetensors_io::Contents;
 
 use self::align::Alignment;
 pub use self::config::QarmConfig;
@@ -28,7 +27,7 @@ use super::residual::{Adapter, ResidualSide, ResidualTokenizer};
 use crate::das::check_batch;
 use crate::method::{ExtraFile, Run, Trained};
 use crate::train::{Finished, Observer, Position, Stage, train_stage};
-use crate::{Result, Tokenizer, TrainConfig};
+use crate::{Result, TrainConfig};
 
 /// Items whose VQ codes are worked out at a time.
 const CHUNK_ROWS: usize = 4096;
@@ -87,9 +86,4 @@ fn vq_file(
         codes.extend(pool.codes(&vectors, config.vq_codes)?);
     }
     Ok(vec![(VqPool::FILE.to_string(), pool.to_tensors(codes, all.len()))])
-}
-
-/// Reads a tokenizer back.
-pub(crate) fn load(file: &Contents) -> Result<Box<dyn Tokenizer>> {
-    Ok(Box::new(ResidualTokenizer::from_file(file)?))
 }

@@ -1,6 +1,7 @@
 //! The VQ code of QARM: which items of a fixed pool are nearest.
 
 use das_core::Clicks;
+use das_core::metrics::top_k;
 use das_nn::kernels::matmul;
 use das_nn::safetensors_io::{self, NamedTensor, TensorData};
 use rayon::prelude::*;
@@ -85,7 +86,7 @@ impl VqPool {
             let scores = &mut scores[..rows * count];
             matmul::abt(block, &self.vectors, (rows, self.dim, count), scores);
             let nearest: Vec<Vec<u32>> =
-                scores.par_chunks(count).map(|scores| largest(scores, k)).collect();
+                scores.par_chunks(count).map(|scores| top_k(scores, k)).collect();
             codes.extend(nearest.into_iter().flatten());
         }
         Ok(codes)
@@ -153,20 +154,4 @@ pub(super) fn pool_items(clicks: &dyn Clicks, limit: usize) -> Vec<u32> {
     items.truncate(limit);
     items.sort_unstable();
     items
-}
-
-/// The places of the `k` largest scores, the largest first, ties by place.
-fn largest(scores: &[f32], k: usize) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..scores.len() as u32).collect();
-    let order =
-        |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
-    if k == 0 {
-        return Vec::new();
-    }
-    if k < places.len() {
-        places.select_nth_unstable_by(k - 1, order);
-        places.truncate(k);
-    }
-    places.sort_unstable_by(order);
-    places
 }
