@@ -2,7 +2,7 @@
 
 use das_eval::markdown::summary;
 use das_eval::pairs::pairs;
-use das_eval::records::PerUser;
+use das_eval::records::{PerUser, Task};
 
 use crate::common::assert_says;
 use crate::records::record;
@@ -41,4 +41,30 @@ fn a_table_has_means_intervals_the_best_and_marks() {
             "† differs from das",
         ],
     );
+}
+
+/// A user of three queries counts three times, as in the metric of the table.
+#[test]
+fn a_pair_is_a_difference_of_the_metric_where_users_have_several_queries() {
+    let users = |values: [f64; 2]| PerUser {
+        users: vec![4, 9],
+        columns: [
+            ("recall@10".to_owned(), values.to_vec()),
+            ("queries".to_owned(), vec![3.0, 1.0]),
+        ]
+        .into(),
+    };
+    let mut runs = Vec::new();
+    for (method, values) in [("a", [1.0 / 3.0, 1.0]), ("b", [0.0, 1.0]), ("c", [0.0, 0.0])] {
+        let mut run = record(method, 0, &[]).run;
+        run.task = Task::Cold;
+        runs.push((run, users(values)));
+    }
+    let found = pairs(&runs, 1);
+    let recall: Vec<(&str, &str, f64)> = found
+        .iter()
+        .map(|pair| (pair.a.as_str(), pair.b.as_str(), pair.difference.difference))
+        .collect();
+    // Of four queries `a` answers two, `b` one, `c` none.
+    assert_eq!(recall, [("a", "b", 0.25), ("a", "c", 0.5), ("b", "c", 0.25)]);
 }

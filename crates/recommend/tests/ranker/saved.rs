@@ -53,6 +53,10 @@ fn damaged_bytes_are_refused() {
         &metadata("header", "\"hour\",\"cardinality\":25", "\"hour\",\"cardinality\":4000000000"),
         "context.hour",
     );
+    refused(
+        &metadata("header", "\"bags\":[]", "\"bags\":[{\"name\":\"x\",\"cardinality\":2}]"),
+        "bag.x",
+    );
     refused(&|file| drop(file.metadata.remove("header")), "settings cannot be read");
     refused(&|file| file.tensors.retain(|tensor| tensor.name != "head.bias"), "head.bias");
     refused(&|file| file.tensors.retain(|tensor| tensor.name != "item.rows"), "item.rows");

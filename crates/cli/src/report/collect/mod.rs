@@ -18,9 +18,9 @@ use crate::pipeline::Context;
 use crate::run_folder::artifact_of;
 
 /// One line for each run of each method on a task.
-const RESULTS: &str = "results.jsonl";
+const RESULTS: &str = das_eval::compare::RESULTS_FILE;
 /// One line for each pair of methods and metric.
-const PAIRS: &str = "pairs.jsonl";
+const PAIRS: &str = das_eval::compare::PAIRS_FILE;
 /// The runs of a comparison, `runs/<split>/<method>/seed-<n>`.
 const RUNS: &str = "runs";
 /// One line a step or epoch of a training run.
