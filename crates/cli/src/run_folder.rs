@@ -102,7 +102,7 @@ pub fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
     let lock = File::create(&path).with_context(|| format!("{}: cannot write", path.display()))?;
     if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        bail!("{}: another process is training in this folder", folder.display());
+        bail!("{}: another process is at work in this folder", folder.display());
     }
     Ok(lock)
 }

@@ -128,11 +128,9 @@ fn gini(ascending: &[u64]) -> f64 {
 fn deciles(table: &SidTable, learned: &Buckets, clicks: &[u32]) -> Vec<DecileMetrics> {
     let bucket_of = learned.bucket_of_rows();
     let sizes = histogram(learned.len(), bucket_of.iter().copied());
-    let mut order: Vec<u32> = (0..table.len() as u32).collect();
-    order.sort_by_key(|&row| (clicks[row as usize], row));
-    (0..10)
-        .map(|decile| {
-            let rows = &order[decile * order.len() / 10..(decile + 1) * order.len() / 10];
+    popularity_deciles(clicks)
+        .iter()
+        .map(|rows| {
             let mut ids: Vec<u32> = rows.iter().map(|&row| bucket_of[row as usize]).collect();
             let alone = ids.iter().filter(|&&id| sizes[id as usize] == 1).count();
             ids.sort_unstable();
@@ -147,6 +145,15 @@ fn deciles(table: &SidTable, learned: &Buckets, clicks: &[u32]) -> Vec<DecileMet
             }
         })
         .collect()
+}
+
+/// The rows in ten groups of equal size (±1), the least clicked first, ties by row.
+pub fn popularity_deciles(clicks: &[u32]) -> [Vec<u32>; 10] {
+    let mut order: Vec<u32> = (0..clicks.len() as u32).collect();
+    order.sort_by_key(|&row| (clicks[row as usize], row));
+    std::array::from_fn(|decile| {
+        order[decile * order.len() / 10..(decile + 1) * order.len() / 10].to_vec()
+    })
 }
 
 /// Perplexity of each learned level over some rows.

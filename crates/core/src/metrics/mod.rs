@@ -10,7 +10,7 @@ mod ranking;
 
 pub use agreement::{CategoryAgreement, PrefixAgreement, category_agreement, prefix_agreement};
 pub use dual::{DualInformation, dual_information};
-pub use intrinsic::{DecileMetrics, IntrinsicMetrics, LevelMetrics, intrinsic};
+pub use intrinsic::{DecileMetrics, IntrinsicMetrics, LevelMetrics, intrinsic, popularity_deciles};
 pub use neighbours::{NeighbourAgreement, neighbour_coclick, neighbour_content};
 pub use ranking::{AtK, RankingMetrics, TiedRank, ranking_metrics, top_k};
 

@@ -1,6 +1,7 @@
 //! Click sequences and the queries of next-item prediction.
 
 use das_core::Clicks;
+use das_core::metrics::popularity_deciles;
 use das_data::{DataSet, Part, Split, TrainingClicks};
 use das_recommend::{Query, Sequences};
 
@@ -83,7 +84,10 @@ impl SequenceInputs {
         sought: impl Fn(u32) -> bool,
     ) -> Result<SequenceInputs> {
         let item_clicks = clicks.item_clicks().to_vec();
-        let deciles = popularity_deciles(&item_clicks);
+        let mut deciles = vec![0; item_clicks.len()];
+        for (decile, items) in popularity_deciles(&item_clicks).iter().enumerate() {
+            items.iter().for_each(|&item| deciles[item as usize] = decile as u8);
+        }
         let queries = |part, known: &[Part], sought: &dyn Fn(u32) -> bool| {
             held_out(data, split, part, known, sought, &deciles)
         };
@@ -138,19 +142,4 @@ fn held_out(
         }
     }
     found
-}
-
-/// Ten groups of equal size (±1), the least clicked first, ties by row: the groups of
-/// [`das_core::metrics::intrinsic`].
-fn popularity_deciles(clicks: &[u32]) -> Vec<u8> {
-    let mut order: Vec<u32> = (0..clicks.len() as u32).collect();
-    order.sort_by_key(|&item| (clicks[item as usize], item));
-    let mut deciles = vec![0; clicks.len()];
-    for decile in 0..NUM_DECILES {
-        let end = (decile + 1) * order.len() / NUM_DECILES;
-        for &item in &order[decile * order.len() / NUM_DECILES..end] {
-            deciles[item as usize] = decile as u8;
-        }
-    }
-    deciles
 }

@@ -173,6 +173,7 @@ fn sample(items: usize) -> Vec<u32> {
     rows.into_iter().map(|row| row as u32).collect()
 }
 
+/// The items by first code, the largest group first, not yet coloured.
 fn by_code(table: &SidTable, titles: &[String], rows: &[u32], places: &[[f32; 2]]) -> Vec<MapCode> {
     let mut groups: BTreeMap<u32, Vec<([f32; 2], String)>> = BTreeMap::new();
     for (&row, &place) in rows.iter().zip(places) {
@@ -183,7 +184,6 @@ fn by_code(table: &SidTable, titles: &[String], rows: &[u32], places: &[[f32; 2]
     let mut codes: Vec<MapCode> =
         groups.into_iter().map(|(code, points)| MapCode { code, color: 0, points }).collect();
     codes.sort_by_key(|code| std::cmp::Reverse(code.points.len()));
-    paint(&mut codes);
     codes
 }
 
