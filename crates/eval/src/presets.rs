@@ -22,7 +22,8 @@ pub enum Preset {
     /// An hour or two for everything.
     #[default]
     Standard,
-    /// Every recommender until its validation stops rising.
+    /// Sequence models for as long as more epochs paid on Amazon Beauty; the ranker, which stops
+    /// early by itself, as in `standard`.
     Full,
 }
 
@@ -90,7 +91,7 @@ impl Preset {
         let [of_retriever, of_sasrec] = match self {
             Preset::Quick => [3, 4],
             Preset::Standard => [20, 12],
-            Preset::Full => [60, 40],
+            Preset::Full => [40, 24],
         };
         self.limit(&mut budget.retriever.fit, of_retriever);
         self.limit(&mut budget.sasrec.fit, of_sasrec);
