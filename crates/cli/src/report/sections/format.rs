@@ -18,7 +18,7 @@ enum Unit {
 fn unit(metric: &str) -> Unit {
     const SHARES: [&str; 6] =
         ["collision_rate", "alone", "coverage", "agreement", "neighbour", "category"];
-    const COUNTS: [&str; 3] = ["largest_bucket", "dead", "rows"];
+    const COUNTS: [&str; 4] = ["largest_bucket", "dead", "rows", "queries"];
     let name = metric.strip_prefix("user_").unwrap_or(metric);
     let starts_with = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
     if starts_with(&COUNTS) {
@@ -61,11 +61,12 @@ pub fn summary(metric: &str, summary: &Interval) -> String {
     }
 }
 
-/// Whether a metric is one of many alike, of a level, a slice or the other side, that a reader
-/// looks up rather than reads.
+/// Whether a metric is one of many alike, of a level, a slice or the other side, or a count, that a
+/// reader looks up rather than reads.
 pub fn is_detail(task: Task, metric: &str) -> bool {
     let of_level = metric.rsplit_once("_l").is_some_and(|(_, level)| level.parse::<u32>().is_ok());
-    let many = of_level || metric.contains('/') || metric.starts_with("user_");
+    let of_part = metric.contains('/') || metric.starts_with("user_");
+    let many = of_level || of_part || metric == "queries";
     many && !headlines(task).contains(&metric)
 }
 
@@ -167,6 +168,7 @@ mod tests {
         assert_eq!(value("recall@10", 0.06123), "0.0612");
         assert_eq!(value("collision_rate", 0.0172), "1.72 %");
         assert_eq!(value("user_dead_l0", 3.0), "3");
+        assert_eq!(value("queries", 22363.0), "22363");
         assert_eq!(value("user_collision_rate", 0.0172), "1.72 %");
         assert_eq!(value("neighbour_content@10/prefix", 1.2345), "1.23");
         assert_eq!(difference("auc", -0.0012), "−0.0012");
@@ -190,7 +192,7 @@ mod tests {
         ] {
             assert_eq!(is_detail(Task::Intrinsic, metric), detail, "{metric}");
         }
-        assert!(is_detail(Task::Ctr, "auc/cold-item"));
+        assert!(is_detail(Task::Ctr, "auc/cold-item") && is_detail(Task::Generative, "queries"));
     }
 
     #[test]
