@@ -311,5 +311,5 @@ fn two_processes_never_train_in_one_folder() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("another process is training"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("another process is at work"), "{}", refused.stderr);
 }
