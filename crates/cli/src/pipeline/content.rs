@@ -65,8 +65,11 @@ pub fn vectors(
     if let Some(matrix) = prepared.data.embeddings(side)? {
         let folder = prepared.data.folder();
         let made_here = provenance(folder)?.remove(side.name());
-        let source = source_hash(prepared, config, side)?;
-        if made_here.as_ref().is_none_or(|made| made.source == source) {
+        let current = match &made_here {
+            Some(made) => made.source == source_hash(prepared, config, side)?,
+            None => true,
+        };
+        if current {
             let embedder = made_here.map(|_| embedder_folder(folder, side));
             return Ok(SideVectors { matrix: Box::new(matrix), embedder });
         }

@@ -14,7 +14,7 @@ pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
 pub use fit::{Fitted, fit};
 pub use intrinsics::{Behaviour, InspectReport, SideReport};
-pub use prepare::Prepared;
+pub use prepare::{Prepared, TRAINING_ROWS};
 pub use publish::publish;
 pub use train_run::{Seconds, TrainRun};
 

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::DataConfig;
 
+/// The manifest's key of [`Prepared::training_rows`].
+pub const TRAINING_ROWS: &str = "training_rows";
+
 /// An opened data set under a split.
 pub struct Prepared {
     /// The folder's tables.
@@ -46,13 +49,18 @@ impl Prepared {
         self.data.table(side).ids()
     }
 
+    /// Hash of the training rows.
+    pub fn training_rows(&self) -> String {
+        self.split.fingerprint(&self.data)
+    }
+
     /// What identifies the data and the training rows, for the manifest.
     pub fn fingerprint(&self) -> anyhow::Result<Map<String, Value>> {
         let mut map = Map::new();
         for (name, hash) in self.data.fingerprint()? {
             map.insert(name, json!(hash));
         }
-        map.insert("training_rows".to_string(), json!(self.split.fingerprint(&self.data)));
+        map.insert(TRAINING_ROWS.to_string(), json!(self.training_rows()));
         map.insert("split".to_string(), json!(self.split.kind().name()));
         Ok(map)
     }

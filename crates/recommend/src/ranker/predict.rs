@@ -40,19 +40,6 @@ impl Ranker {
         self.schema.check(&Schema::of(features, impressions))?;
         impressions.check(features)?;
         progress.begin("predicting clicks", Some(impressions.len() as u64));
-        let logits = self.logits(features, impressions, progress, cancel)?;
-        progress.end();
-        Ok(logits)
-    }
-
-    /// [`Ranker::predict`] on inputs that are checked.
-    pub(super) fn logits(
-        &self,
-        features: &Features,
-        impressions: &Impressions,
-        progress: &dyn Progress,
-        cancel: &Cancel,
-    ) -> Result<Vec<f32>> {
         let builder = BatchBuilder {
             features,
             impressions,
@@ -75,6 +62,7 @@ impl Ranker {
             logits.extend(tape.value(of_rows).to_vec());
             progress.update(logits.len().min(count) as u64, "");
         }
+        progress.end();
         logits.truncate(count);
         Ok(logits)
     }

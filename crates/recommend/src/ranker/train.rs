@@ -123,9 +123,7 @@ impl Learner for Training<'_> {
     }
 
     fn validate(&mut self, progress: &dyn Progress, cancel: &Cancel) -> Result<f64> {
-        progress.begin("validating", Some(self.validation.len() as u64));
-        let logits = self.ranker.logits(self.features, self.validation, progress, cancel)?;
-        progress.end();
+        let logits = self.ranker.predict(self.features, self.validation, progress, cancel)?;
         let labels = self.validation.labels();
         Ok(match self.ranker.config.score {
             Score::Auc => binary::auc(&logits, labels).expect("both labels occur"),

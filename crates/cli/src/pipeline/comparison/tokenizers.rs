@@ -17,7 +17,7 @@ use das_model::Method;
 use super::{Candidate, Source};
 use crate::config::{DataConfig, RunConfig};
 use crate::observe::Bars;
-use crate::pipeline::{Context, Prepared, Seconds, TrainRun, vectors, vq_field};
+use crate::pipeline::{Context, Prepared, Seconds, TRAINING_ROWS, TrainRun, vectors, vq_field};
 use crate::run_folder::artifact_of;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,15 +63,15 @@ impl<'a> Tokenizers<'a> {
         match &candidate.source {
             Source::File(path) => self.of_file(path),
             Source::Artifact(path) => {
-                let path = artifact_of(path);
-                self.check_split(&path, split, config)?;
-                self.of_artifact(&path, 0.0)
+                let artifact = Artifact::open(&artifact_of(path))?;
+                self.check_split(&artifact, split, config)?;
+                self.of_artifact(&artifact, 0.0)
             }
             Source::Trained(_) => {
                 let run = self.run_folder(name, split, seed);
                 let config = RunConfig { seed, ..on_split(config, split) };
                 let seconds = self.train(&run, split, &config, cancel)?;
-                let mut tokens = self.of_artifact(&artifact_of(&run), seconds)?;
+                let mut tokens = self.of_artifact(&Artifact::open(&artifact_of(&run))?, seconds)?;
                 let DataConfig { item_cf, user_cf, .. } = &config.data;
                 if config.method == Method::Letter && !(item_cf.is_empty() && user_cf.is_empty()) {
                     tokens.notes.push(FROZEN_CF.to_string());
@@ -107,16 +107,19 @@ impl<'a> Tokenizers<'a> {
 
     /// Refuses a run that was trained on other rows than the training part of `split`: it may
     /// have seen what it is to be asked.
-    fn check_split(&self, path: &Path, split: TaskSplit, config: &RunConfig) -> anyhow::Result<()> {
-        let artifact = Artifact::open(path)?;
+    fn check_split(
+        &self,
+        artifact: &Artifact,
+        split: TaskSplit,
+        config: &RunConfig,
+    ) -> anyhow::Result<()> {
         let config = on_split(config, split);
-        let now = self.with_split(split, &config, Prepared::fingerprint)?;
-        const ROWS: &str = "training_rows";
-        if artifact.manifest().data.get(ROWS) != now.get(ROWS) {
+        let now = self.with_split(split, &config, |prepared| Ok(prepared.training_rows()))?;
+        if artifact.manifest().data.get(TRAINING_ROWS) != Some(&now.into()) {
             bail!(
                 "{}: was not trained on the training rows of the {} split, so it may have seen \
                  test rows; leave the task out or name the method instead",
-                path.display(),
+                artifact.folder().display(),
                 split.name()
             );
         }
@@ -145,15 +148,15 @@ impl<'a> Tokenizers<'a> {
         Ok(Tokens { item, user: None, item_bag: None, seconds: 0.0, notes })
     }
 
-    fn of_artifact(&self, path: &Path, seconds: f64) -> anyhow::Result<Tokens> {
-        let artifact = Artifact::open(path)?;
+    fn of_artifact(&self, artifact: &Artifact, seconds: f64) -> anyhow::Result<Tokens> {
+        let path = artifact.folder();
         let item = align_sids(&artifact.sids(Side::Item)?, self.data.item_ids(), path)?;
         let user = if artifact.manifest().sides.contains_key(&Side::User) {
             Some(align_sids(&artifact.sids(Side::User)?, self.data.user_ids(), path)?)
         } else {
             None
         };
-        let item_bag = vq_field(&artifact)?;
+        let item_bag = vq_field(artifact)?;
         Ok(Tokens { item, user, item_bag, seconds, notes: Vec::new() })
     }
 
