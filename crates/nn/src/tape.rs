@@ -104,6 +104,18 @@ impl<'p> Tape<'p> {
         value(&self.nodes, x)
     }
 
+    /// The value of a variable, taken out of the tape; all other values are let go. So a long
+    /// forward pass can be cut into tapes whose buffers serve each other.
+    ///
+    /// # Panics
+    /// If the variable is a parameter or detached.
+    pub fn into_value(mut self, x: Var) -> Tensor {
+        match self.nodes.swap_remove(x.0).value {
+            Value::Owned(tensor) => tensor,
+            Value::Param(_) | Value::Alias(_) => panic!("the tape does not own this value"),
+        }
+    }
+
     /// The only value of a 1 x 1 variable.
     ///
     /// # Panics

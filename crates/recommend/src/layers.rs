@@ -125,7 +125,7 @@ impl Norm {
     }
 
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var) -> Var {
-        tape.layer_norm(x, self.gain, self.bias)
+        tape.layer_norm(x, self.gain, self.bias, Tape::LAYER_NORM_EPS)
     }
 }
 
@@ -157,7 +157,7 @@ impl FeedForward {
 
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var, drop: &mut Dropout<'_>) -> Var {
         let normed = self.norm.forward(tape, x);
-        let hidden = self.rise.forward(tape, normed, Activation::Gelu);
+        let hidden = self.rise.forward(tape, normed, Activation::GeluTanh);
         let change = self.fall.forward(tape, hidden, Activation::Identity);
         let change = dropout(tape, change, drop);
         tape.add(x, change)

@@ -17,17 +17,18 @@ pub enum Activation {
     Identity,
     /// `y = max(x, 0)`; its derivative at 0 is 0.
     Relu,
-    /// `y = x Φ(x)` in its tanh form (Hendrycks & Gimpel, 2016),
-    /// `x σ(√(8/π) (x + 0.044715 x³))`, as PyTorch's `gelu(approximate="tanh")`.
+    /// `y = x Φ(x)` with the normal distribution's `Φ` (Hendrycks & Gimpel, 2016), as PyTorch's
+    /// `gelu`.
     Gelu,
-    /// `y = x σ(x)`, also known as swish.
-    Silu,
+    /// The same in its tanh form, `x σ(√(8/π) (x + 0.044715 x³))`, as PyTorch's
+    /// `gelu(approximate="tanh")`.
+    GeluTanh,
 }
 
 impl Activation {
     /// Whether the derivative is a function of the activation's input rather than its value.
     pub(crate) fn needs_input(self) -> bool {
-        matches!(self, Self::Gelu | Self::Silu)
+        matches!(self, Self::Gelu | Self::GeluTanh)
     }
 }
 
@@ -105,8 +106,8 @@ pub(crate) struct AttentionForward<'a> {
     pub(crate) v: &'a Tensor,
     pub(crate) options: &'a Attention<'a>,
     pub(crate) y: &'a mut Tensor,
-    /// Kept for the backward pass: by sequence, head, query and key.
-    pub(crate) probabilities: &'a mut Tensor,
+    /// Where to keep the probabilities for a backward pass: by sequence, head, query and key.
+    pub(crate) probabilities: Option<&'a mut Tensor>,
 }
 
 /// Operands of [`Backend::attention_backward`].
@@ -237,6 +238,7 @@ pub(crate) trait Backend: Send + Sync {
         x: &Tensor,
         gain: &Tensor,
         bias: &Tensor,
+        eps: f32,
         y: &mut Tensor,
         moments: &mut Tensor,
     );

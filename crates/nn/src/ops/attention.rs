@@ -61,17 +61,18 @@ impl Tape<'_> {
         o.check(self.shape(q), self.shape(k), self.shape(v));
         let (n, d) = self.shape(q);
         let mut y = Tensor::unspecified(self.device(), n, d);
-        let mut probabilities = Tensor::unspecified(self.device(), o.heads, o.pairs());
+        let tracked = self.recording() && [q, k, v].iter().any(|&x| self.tracked(x));
+        let mut probabilities =
+            tracked.then(|| Tensor::unspecified(self.device(), o.heads, o.pairs()));
         self.device().backend().attention_forward(AttentionForward {
             q: self.value(q),
             k: self.value(k),
             v: self.value(v),
             options: o,
             y: &mut y,
-            probabilities: &mut probabilities,
+            probabilities: probabilities.as_mut(),
         });
-        let tracked = [q, k, v].iter().any(|&x| self.tracked(x));
-        let op = tracked.then(|| {
+        let op = probabilities.map(|probabilities| {
             let (queries, keys) = (o.queries.to_vec(), o.keys.to_vec());
             let (heads, causal) = (o.heads, o.causal);
             Box::new(Attend { q, k, v, heads, queries, keys, causal, probabilities }) as _

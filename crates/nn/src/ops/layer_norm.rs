@@ -6,13 +6,16 @@ use crate::tape::{Backward, Gradient, Op, Tape, Var};
 use crate::tensor::Tensor;
 
 impl Tape<'_> {
-    /// Layer normalisation (Ba et al., 2016) by row: `y = (x - μ) / √(σ² + 1e-5) ⊙ gain + bias`
+    /// What PyTorch's `nn.LayerNorm` adds to the variance by default.
+    pub const LAYER_NORM_EPS: f32 = 1e-5;
+
+    /// Layer normalisation (Ba et al., 2016) by row: `y = (x - μ) / √(σ² + eps) ⊙ gain + bias`
     /// with the row's mean `μ` and biased variance `σ²`, as PyTorch's `nn.LayerNorm`; `gain` and
-    /// `bias` are `[1, d]`.
+    /// `bias` are `[1, d]`. PyTorch's default for `eps` is [`Tape::LAYER_NORM_EPS`].
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn layer_norm(&mut self, x: Var, gain: ParamId, bias: ParamId) -> Var {
+    pub fn layer_norm(&mut self, x: Var, gain: ParamId, bias: ParamId, eps: f32) -> Var {
         let (n, d) = self.shape(x);
         for id in [gain, bias] {
             let name = self.params().name(id);
@@ -21,7 +24,7 @@ impl Tape<'_> {
         let mut y = Tensor::unspecified(self.device(), n, d);
         let mut moments = Tensor::unspecified(self.device(), n, 2);
         let (g, b) = (self.params().get(gain), self.params().get(bias));
-        self.device().backend().layer_norm_forward(self.value(x), g, b, &mut y, &mut moments);
+        self.device().backend().layer_norm_forward(self.value(x), g, b, eps, &mut y, &mut moments);
         self.push(y, Some(Box::new(LayerNorm { x, gain, bias, moments })))
     }
 }

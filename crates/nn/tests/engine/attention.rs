@@ -3,7 +3,7 @@
 use das_nn::{Attention, ParamKind, Tape};
 
 use crate::check::{
-    check_gradients, check_params, dot, probe, probe_reference, run, seeded_params,
+    check_gradients, check_params, dot, doubles, probe, probe_reference, run, seeded_params,
 };
 
 const DENSE: ParamKind = ParamKind::Dense;
@@ -151,4 +151,26 @@ fn offsets_that_do_not_cover_the_rows() {
     let x = tape.param(p[0]);
     let o = Attention { heads: 1, queries: &[0, 3], keys: &[0, 3], causal: true };
     tape.attention(x, x, x, &o);
+}
+
+#[test]
+fn inference_on_short_and_long_sequences() {
+    let rows = offsets(&[130, 3, 0, 47, 48, 64, 65]);
+    let keys = offsets(&[2, 200, 5, 48, 47, 0, 70]);
+    let n = *rows.last().unwrap() as usize;
+    let m = *keys.last().unwrap() as usize;
+    let (params, p) = seeded_params(&[(DENSE, n, 12), (DENSE, n.max(m), 12)], 37);
+    for (keys, causal) in [(&rows, true), (&rows, false), (&keys, false)] {
+        let o = Attention { heads: 3, queries: &rows, keys, causal };
+        let m = *keys.last().unwrap() as usize;
+        let mut tape = Tape::inference(&params);
+        let (q, all) = (tape.param(p[0]), tape.param(p[1]));
+        let k = tape.select_rows(all, &(0..m as u32).collect::<Vec<_>>());
+        let y = tape.attention(q, k, k, &o);
+        let [q, k] = [q, k].map(|x| doubles(&tape.value(x).to_vec()));
+        let expected = reference(&q, &k, &k, 12, &o);
+        for (y, e) in tape.into_value(y).to_vec().into_iter().zip(expected) {
+            assert!((f64::from(y) - e).abs() < 1e-5, "{y}, expected {e}");
+        }
+    }
 }

@@ -13,9 +13,9 @@ fn forward(tape: &mut Tape<'_>, p: &[das_nn::ParamId]) -> Vec<Var> {
     let o = Attention { heads: 2, queries: &rows, keys: &rows, causal: true };
     let y = tape.attention(x, x, x, &o);
     let y = tape.add(x, y);
-    let y = tape.layer_norm(y, p[2], p[2]);
+    let y = tape.layer_norm(y, p[2], p[2], Tape::LAYER_NORM_EPS);
     let mut values = vec![y];
-    for act in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Silu] {
+    for act in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
         let y = tape.linear(y, p[1], p[2], act);
         values.push(tape.cross(x, y, p[1], p[2]));
     }

@@ -11,19 +11,31 @@ use crate::check::{
 const DENSE: ParamKind = ParamKind::Dense;
 const TABLE: ParamKind = ParamKind::Table;
 
-/// GELU as its authors approximate it, with a hyperbolic tangent.
+/// GELU by its definition, `x Φ(x)`: the normal distribution as the integral of its density from 0
+/// to `x`, by Simpson's rule.
 fn gelu(x: f64) -> f64 {
-    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+    const STEPS: usize = 400;
+    let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let bounded = x.clamp(-9.0, 9.0);
+    let h = bounded / STEPS as f64;
+    let weight = |i: usize| match i {
+        0 | STEPS => 1.0,
+        i if i % 2 == 1 => 4.0,
+        _ => 2.0,
+    };
+    let integral: f64 = (0..=STEPS).map(|i| weight(i) * density(i as f64 * h)).sum();
+    x * (0.5 + integral * h / 3.0)
 }
 
-fn silu(x: f64) -> f64 {
-    x / (1.0 + (-x).exp())
+/// GELU as its authors approximate it, with a hyperbolic tangent.
+fn gelu_tanh(x: f64) -> f64 {
+    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
 }
 
 /// An activation and its definition.
 type Smooth = (Activation, fn(f64) -> f64);
 
-const SMOOTH: [Smooth; 2] = [(Activation::Gelu, gelu), (Activation::Silu, silu)];
+const SMOOTH: [Smooth; 2] = [(Activation::Gelu, gelu), (Activation::GeluTanh, gelu_tanh)];
 
 /// `x wᵀ + b` of `v[0]`, `v[1]`, `v[2]`.
 fn affine(v: &Values, (n, inputs, outputs): (usize, usize, usize)) -> Vec<f64> {
@@ -95,7 +107,7 @@ fn layer_norm() {
             83,
             |tape, p| {
                 let x = tape.param(p[0]);
-                let y = tape.layer_norm(x, p[1], p[2]);
+                let y = tape.layer_norm(x, p[1], p[2], Tape::LAYER_NORM_EPS);
                 probe(tape, y)
             },
             |v| probe_reference(&normalized(&v[0], &v[1], &v[2])),
@@ -109,7 +121,7 @@ fn layer_norm_of_equal_values_and_of_a_large_offset() {
     params.set(p[0], &[7.0, 7.0, 7.0, 5000.0, 5001.0, 5002.0]).unwrap();
     let mut tape = Tape::new(&params);
     let x = tape.param(p[0]);
-    let y = tape.layer_norm(x, p[1], p[2]);
+    let y = tape.layer_norm(x, p[1], p[2], Tape::LAYER_NORM_EPS);
     let values = p.iter().map(|&id| doubles(&params.get(id).to_vec())).collect::<Vec<_>>();
     let expected = normalized(&values[0], &values[1], &values[2]);
     for (y, e) in tape.value(y).to_vec().into_iter().zip(expected) {
@@ -261,8 +273,8 @@ fn no_rows_at_all() {
     let (params, p) = seeded_params(&specs, 92);
     let (loss, gradients) = run(&params, |tape| {
         let (x, bag) = (tape.param(p[0]), tape.gather_bag(p[3], &[], 2));
-        let y = tape.linear(x, p[1], p[2], Activation::Gelu);
-        let y = tape.layer_norm(y, p[2], p[2]);
+        let y = tape.linear(x, p[1], p[2], Activation::GeluTanh);
+        let y = tape.layer_norm(y, p[2], p[2], Tape::LAYER_NORM_EPS);
         let y = tape.cross(x, y, p[1], p[2]);
         let y = tape.add(y, bag);
         let y = tape.dropout(y, 0.5, &mut rng(7));

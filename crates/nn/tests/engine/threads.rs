@@ -83,8 +83,8 @@ struct Block {
 /// A small recommender over bags of `table`, with a softmax over all of it.
 fn recommend(tape: &mut Tape<'_>, rows: &[u32], table: ParamId, p: &Block, key: u64) -> Var {
     let x = tape.gather_bag(table, rows, 2);
-    let x = tape.layer_norm(x, p.norm[0], p.norm[1]);
-    let qkv = tape.linear(x, p.wide[0], p.wide[1], Activation::Silu);
+    let x = tape.layer_norm(x, p.norm[0], p.norm[1], Tape::LAYER_NORM_EPS);
+    let qkv = tape.linear(x, p.wide[0], p.wide[1], Activation::GeluTanh);
     let [q, k, v] = [0, 16, 32].map(|at| tape.columns(qkv, at..at + 16));
     let offsets: Vec<u32> = (0..=50).map(|s| s * 3).collect();
     let o = Attention { heads: 2, queries: &offsets, keys: &offsets, causal: true };

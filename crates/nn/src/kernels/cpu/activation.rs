@@ -7,6 +7,8 @@ use crate::kernels::backend::Activation;
 
 /// Values per task.
 const CHUNK: usize = 1 << 14;
+/// `1 / √(2π)`, the normal density at 0.
+const INVERSE_ROOT_TAU: f32 = 0.398_942_3;
 /// `√(8/π)`, twice the factor inside the tanh of GELU.
 const GELU_SCALE: f32 = 1.595_769;
 const GELU_CUBIC: f32 = 0.044_715;
@@ -28,8 +30,8 @@ pub(super) fn apply(act: Activation, y: &mut [f32]) {
     match act {
         Activation::Identity => (),
         Activation::Relu => y.iter_mut().for_each(|y| *y = relu(*y)),
-        Activation::Gelu => y.iter_mut().for_each(|y| *y *= sigmoid(gelu_gate(*y))),
-        Activation::Silu => y.iter_mut().for_each(|y| *y *= sigmoid(*y)),
+        Activation::Gelu => y.iter_mut().for_each(|y| *y *= normal_cdf(*y)),
+        Activation::GeluTanh => y.iter_mut().for_each(|y| *y *= sigmoid(gelu_gate(*y))),
     }
 }
 
@@ -42,13 +44,14 @@ pub(super) fn differentiate(act: Activation, activated: &[f32], dy: &mut [f32]) 
         Activation::Identity => (),
         Activation::Relu => pairs.for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 }),
         Activation::Gelu => pairs.for_each(|(g, &x)| {
+            let density = INVERSE_ROOT_TAU * exp(-0.5 * x * x);
+            // Far out the density is 0, which an infinite square must not turn into NaN.
+            *g *= if density > 0.0 { x.mul_add(density, normal_cdf(x)) } else { normal_cdf(x) };
+        }),
+        Activation::GeluTanh => pairs.for_each(|(g, &x)| {
             let gate = sigmoid(gelu_gate(x));
             let slope = GELU_SCALE * (3.0 * GELU_CUBIC * x).mul_add(x, 1.0);
             *g *= (x * slope * (1.0 - gate)).mul_add(gate, gate);
-        }),
-        Activation::Silu => pairs.for_each(|(g, &x)| {
-            let gate = sigmoid(x);
-            *g *= (x * (1.0 - gate)).mul_add(gate, gate);
         }),
     }
 }
@@ -64,6 +67,32 @@ fn relu(x: f32) -> f32 {
 fn sigmoid(x: f32) -> f32 {
     let y = 1.0 / (1.0 + exp(-x));
     if x < -87.0 { 0.0 } else { y }
+}
+
+/// The normal distribution `Φ(x) = erfc(-x/√2) / 2`, by the fit of Press et al. (Numerical Recipes,
+/// section 6.2) to `erfc`, whose relative error is below 1.2e-7 everywhere; rounding of the
+/// exponent adds up to 1e-5 in the far tail.
+#[inline(always)]
+fn normal_cdf(x: f32) -> f32 {
+    const COEFFICIENTS: [f32; 9] = [
+        0.170_872_77,
+        -0.822_152_23,
+        1.488_515_87,
+        -1.135_203_98,
+        0.278_868_07,
+        -0.186_288_06,
+        0.096_784_18,
+        0.374_091_96,
+        1.000_023_68,
+    ];
+    let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs();
+    let t = 1.0 / 0.5f32.mul_add(z, 1.0);
+    let mut p = COEFFICIENTS[0];
+    for c in &COEFFICIENTS[1..] {
+        p = p.mul_add(t, *c);
+    }
+    let tail = 0.5 * t * exp((-z).mul_add(z, p.mul_add(t, -1.265_512_23)));
+    if x < 0.0 { tail } else { 1.0 - tail }
 }
 
 /// The argument of GELU's sigmoid: `(1 + tanh(u)) / 2 = σ(2u)`.

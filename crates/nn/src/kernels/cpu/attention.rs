@@ -4,11 +4,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::simd::{combine, dot, exp, max, vectorize};
+use super::gemm::{Mat, product};
+use super::simd::{combine, dot, exp, exp_in_place, max, vectorize};
 use crate::ops::Attention;
 
 /// Sequences per task.
 const SEQUENCES: usize = 32;
+/// From this many keys on, inference works with matrix products.
+const LONG: usize = 48;
+/// Queries of a long sequence that one task of inference answers.
+const QUERIES: usize = 64;
 
 /// Where a sequence, or a block of them, lies: rows of `q`, rows of `k` and `v`, probabilities.
 #[derive(Clone)]
@@ -113,6 +118,34 @@ pub(super) fn forward(
     });
 }
 
+/// `y` alone, with no room for all probabilities: tasks are blocks of a sequence's queries.
+pub(super) fn infer(layout: &Layout, (q, k, v): (&[f32], &[f32], &[f32]), y: &mut [f32]) {
+    let mut rest = y;
+    let mut tasks = Vec::new();
+    for place in &layout.sequences {
+        let long = place.keys.len() >= LONG;
+        let size = if long { QUERIES } else { place.queries.len().max(1) };
+        for first in place.queries.clone().step_by(size) {
+            let queries = first..(first + size).min(place.queries.end);
+            let own = rest.split_off_mut(..queries.len() * layout.d).expect("a row a query");
+            tasks.push((Place { queries, ..place.clone() }, first - place.queries.start, own));
+        }
+    }
+    tasks.into_par_iter().with_min_len(4).for_each_init(Vec::new, |scratch, (place, first, y)| {
+        let q = &q[layout.of_queries(&place)];
+        let (k, v) = (&k[layout.of_keys(&place)], &v[layout.of_keys(&place)]);
+        if place.keys.len() >= LONG {
+            layout.attend_long((q, k, v), first, y, scratch);
+        } else {
+            scratch.resize(layout.heads * place.queries.len() * place.keys.len(), 0.0);
+            vectorize(
+                #[inline(always)]
+                || layout.attend((q, k, v), y, scratch),
+            );
+        }
+    });
+}
+
 /// The operands of the backward pass.
 pub(super) struct Operands<'a> {
     pub(super) q: &'a [f32],
@@ -183,6 +216,39 @@ impl Layout {
                 p.iter_mut().for_each(|p| *p *= inverse);
                 let values = |key: usize| (p[key], self.head(v, key, head));
                 combine(0..p.len(), values, self.head_mut(y, query, head));
+            }
+        }
+    }
+
+    /// A block of queries, the first of which is number `first` of its sequence, over many keys.
+    fn attend_long(
+        &self,
+        (q, k, v): (&[f32], &[f32], &[f32]),
+        first: usize,
+        y: &mut [f32],
+        scratch: &mut Vec<f32>,
+    ) {
+        let (queries, keys, width) = (q.len() / self.d, k.len() / self.d, self.d / self.heads);
+        scratch.resize(queries * (keys + width), 0.0);
+        let (p, out) = scratch.split_at_mut(queries * keys);
+        let [q, k, v] = [(q, queries), (k, keys), (v, keys)].map(|(x, n)| Mat::new(x, n, self.d));
+        for head in 0..self.heads {
+            let columns = head * width..(head + 1) * width;
+            product(q.cols(columns.clone()), k.cols(columns.clone()).t(), self.scale(), p);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (query, p) in p.chunks_exact_mut(keys).enumerate() {
+                        let (seen, unseen) = p.split_at_mut(self.visible(first + query, keys));
+                        let inverse = 1.0 / exp_in_place(seen, max(seen));
+                        seen.iter_mut().for_each(|p| *p *= inverse);
+                        unseen.fill(0.0);
+                    }
+                },
+            );
+            product(Mat::new(p, queries, keys), v.cols(columns.clone()), 1.0, out);
+            for (y, out) in y.chunks_exact_mut(self.d).zip(out.chunks_exact(width)) {
+                y[columns.clone()].copy_from_slice(out);
             }
         }
     }

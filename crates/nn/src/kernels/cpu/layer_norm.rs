@@ -7,11 +7,15 @@ use super::simd::{dot, sum, vectorize};
 
 /// Rows per task.
 const ROWS: usize = 64;
-/// Added to the variance: the default of PyTorch's `nn.LayerNorm`.
-const EPS: f32 = 1e-5;
 
 /// `y = (x - μ) / √(σ² + ε) ⊙ gain + bias`; `moments` receives `μ` and `1 / √(σ² + ε)` by row.
-pub(super) fn forward(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32], moments: &mut [f32]) {
+pub(super) fn forward(
+    x: &[f32],
+    (gain, bias): (&[f32], &[f32]),
+    eps: f32,
+    y: &mut [f32],
+    moments: &mut [f32],
+) {
     let d = gain.len();
     let blocks = y.par_chunks_mut(ROWS * d).zip(moments.par_chunks_mut(ROWS * 2));
     blocks.zip(x.par_chunks(ROWS * d)).for_each(|((y, moments), x)| {
@@ -22,7 +26,7 @@ pub(super) fn forward(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32], mome
                 for ((y, x), moments) in rows.zip(moments.chunks_exact_mut(2)) {
                     let mean = sum(x) / d as f32;
                     y.iter_mut().zip(x).for_each(|(y, x)| *y = x - mean);
-                    let inverse = 1.0 / (dot(y, y) / d as f32 + EPS).sqrt();
+                    let inverse = 1.0 / (dot(y, y) / d as f32 + eps).sqrt();
                     for (y, (g, b)) in y.iter_mut().zip(gain.iter().zip(bias)) {
                         *y = (*y * inverse).mul_add(*g, *b);
                     }

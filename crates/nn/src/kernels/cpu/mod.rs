@@ -198,11 +198,12 @@ impl Backend for Cpu {
         x: &Tensor,
         gain: &Tensor,
         bias: &Tensor,
+        eps: f32,
         y: &mut Tensor,
         moments: &mut Tensor,
     ) {
         let (y, moments) = (host_mut(y), host_mut(moments));
-        layer_norm::forward(host(x), host(gain), host(bias), y, moments);
+        layer_norm::forward(host(x), (host(gain), host(bias)), eps, y, moments);
     }
 
     fn layer_norm_backward(&self, args: LayerNormBackward<'_>) {
@@ -224,7 +225,10 @@ impl Backend for Cpu {
         let AttentionForward { q, k, v, options, y, probabilities } = args;
         let layout = attention::Layout::new(options, q.cols());
         let operands = (host(q), host(k), host(v));
-        attention::forward(&layout, operands, host_mut(y), host_mut(probabilities));
+        match probabilities {
+            Some(kept) => attention::forward(&layout, operands, host_mut(y), host_mut(kept)),
+            None => attention::infer(&layout, operands, host_mut(y)),
+        }
     }
 
     fn attention_backward(&self, args: AttentionBackward<'_>) {
