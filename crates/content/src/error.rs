@@ -27,6 +27,9 @@ pub enum Error {
         /// The threshold in force.
         min_df: u32,
     },
+    /// A published model, its tokenizer or its weights do not work together.
+    #[error("{0}")]
+    Model(String),
     /// An iteration did not reach its precision; finite input never leads here.
     #[error("the eigenvalue iteration did not converge")]
     NoConvergence,

@@ -24,8 +24,14 @@
 mod embedder;
 mod error;
 mod linalg;
+#[cfg(feature = "models")]
+mod plm;
+mod text_model;
 mod tfidf_svd;
 
 pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
 pub use error::{Error, Result};
+#[cfg(feature = "models")]
+pub use plm::{Plm, PlmConfig, Pooling};
+pub use text_model::{Batch, Done, TextModel};
 pub use tfidf_svd::{FitReport, TfidfSvd, TfidfSvdConfig};

@@ -76,14 +76,14 @@ fn sigmoid(x: f32) -> f32 {
 fn normal_cdf(x: f32) -> f32 {
     const COEFFICIENTS: [f32; 9] = [
         0.170_872_77,
-        -0.822_152_23,
-        1.488_515_87,
-        -1.135_203_98,
+        -0.822_152_2,
+        1.488_515_9,
+        -1.135_204,
         0.278_868_07,
         -0.186_288_06,
         0.096_784_18,
         0.374_091_96,
-        1.000_023_68,
+        1.000_023_7,
     ];
     let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs();
     let t = 1.0 / 0.5f32.mul_add(z, 1.0);
@@ -91,7 +91,7 @@ fn normal_cdf(x: f32) -> f32 {
     for c in &COEFFICIENTS[1..] {
         p = p.mul_add(t, *c);
     }
-    let tail = 0.5 * t * exp((-z).mul_add(z, p.mul_add(t, -1.265_512_23)));
+    let tail = 0.5 * t * exp((-z).mul_add(z, p.mul_add(t, -1.265_512_2)));
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
