@@ -3,6 +3,7 @@
 //! Every embedder stands behind the [`Embedder`] trait, saves its fitted state into a folder that
 //! travels in the artifact, and is read back by [`load`], so that a text written after training
 //! can still be encoded. The embedder of this crate is [`TfidfSvd`], which needs no download.
+//! [`endpoint`] has clients for models that run on a server.
 //!
 //! ```
 //! use das_content::{Embedder, TfidfSvd, TfidfSvdConfig};
@@ -22,10 +23,12 @@
 //! ```
 
 mod embedder;
+pub mod endpoint;
 mod error;
 mod linalg;
 mod tfidf_svd;
 
 pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
+pub use endpoint::{Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
 pub use tfidf_svd::{FitReport, TfidfSvd, TfidfSvdConfig};

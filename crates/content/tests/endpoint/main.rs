@@ -1,0 +1,8 @@
+//! The clients of remote servers, against a server in this process that fails on demand.
+
+mod faults;
+mod flow;
+mod privacy;
+mod server;
+mod settings;
+mod vectors;
