@@ -29,6 +29,6 @@ mod linalg;
 mod tfidf_svd;
 
 pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
-pub use endpoint::{Dialect, EndpointConfig, EndpointEmbedder};
+pub use endpoint::{ChatClient, Completion, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
 pub use tfidf_svd::{FitReport, TfidfSvd, TfidfSvdConfig};

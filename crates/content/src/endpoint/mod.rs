@@ -1,10 +1,12 @@
-//! Clients of remote inference servers: [`EndpointEmbedder`] turns texts into vectors.
+//! Clients of remote inference servers: [`EndpointEmbedder`] turns texts into vectors,
+//! [`ChatClient`] has texts written by a language model.
 //!
-//! It keeps several requests in flight (`pool`), each of them repeated after faults that pass
+//! Both keep several requests in flight (`pool`), each of them repeated after faults that pass
 //! (`client`, `retry`), and hand over every answer as it comes: whatever fails later, what is
 //! done is the caller's to keep. Where a server stands and the key to it are private: neither
 //! appears in an error, an identity or a `Debug` output (`secrets`).
 
+mod chat;
 mod client;
 mod config;
 mod embedder;
@@ -14,5 +16,6 @@ mod rows;
 mod secrets;
 mod vectors;
 
+pub use chat::{ChatClient, Completion};
 pub use config::{Dialect, EndpointConfig};
 pub use embedder::EndpointEmbedder;

@@ -1,5 +1,6 @@
 //! The clients of remote servers, against a server in this process that fails on demand.
 
+mod chat;
 mod faults;
 mod flow;
 mod privacy;

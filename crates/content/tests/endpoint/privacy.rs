@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use das_content::{Dialect, EndpointConfig, EndpointEmbedder};
+use das_content::{ChatClient, Dialect, EndpointConfig, EndpointEmbedder};
 
 use crate::flow::{embed, numbered};
 use crate::server::{Ask, DIM, KEY, Reply, Server};
@@ -65,6 +65,7 @@ fn nothing_debugs_to_the_key_or_the_address() {
     let config = server.config(Dialect::OpenAi);
     assert_private(&server, &shown(&config));
     assert_private(&server, &shown(&EndpointEmbedder::new(&config, DIM, 1).unwrap()));
+    assert_private(&server, &shown(&ChatClient::new(&config, None, 1).unwrap()));
 }
 
 #[test]
