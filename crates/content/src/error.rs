@@ -30,6 +30,15 @@ pub enum Error {
     /// A published model, its tokenizer or its weights do not work together.
     #[error("{0}")]
     Model(String),
+    /// A remote inference server refused a request, gave a wrong answer, or kept failing. The
+    /// server's address and the key to it are in no message.
+    #[error("the endpoint, {rows}: {message}")]
+    Endpoint {
+        /// What was asked for, such as `rows 32 to 63`: indices into the texts given.
+        rows: String,
+        /// What was expected and what came.
+        message: String,
+    },
     /// An iteration did not reach its precision; finite input never leads here.
     #[error("the eigenvalue iteration did not converge")]
     NoConvergence,

@@ -3,6 +3,7 @@
 //! Every embedder stands behind the [`Embedder`] trait, saves its fitted state into a folder that
 //! travels in the artifact, and is read back by [`load`], so that a text written after training
 //! can still be encoded. The embedder of this crate is [`TfidfSvd`], which needs no download.
+//! [`endpoint`] has clients for models that run on a server.
 //!
 //! ```
 //! use das_content::{Embedder, TfidfSvd, TfidfSvdConfig};
@@ -22,6 +23,7 @@
 //! ```
 
 mod embedder;
+pub mod endpoint;
 mod error;
 mod linalg;
 #[cfg(feature = "models")]
@@ -30,6 +32,7 @@ mod text_model;
 mod tfidf_svd;
 
 pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
+pub use endpoint::{ChatClient, Completion, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
 #[cfg(feature = "models")]
 pub use plm::{Plm, PlmConfig, Pooling};
