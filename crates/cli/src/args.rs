@@ -106,6 +106,10 @@ pub struct EmbedArgs {
     /// The data-set folder
     #[arg(long, value_name = "DATA")]
     pub data: PathBuf,
+    /// What embeds: `builtin`, the folder of a published model (config.json, tokenizer.json,
+    /// safetensors), or the address of an endpoint, http://host/v1
+    #[arg(long, value_name = "builtin|FOLDER|URL")]
+    pub model: Option<String>,
     /// Where the vectors go, if not into the data-set folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -154,6 +158,10 @@ pub struct EncodeArgs {
     /// Users to encode: a table with user_id and text columns or an embedding column
     #[arg(long, value_name = "FILE")]
     pub users: Option<PathBuf>,
+    /// Where the published model is now that made the run's vectors: its folder, or the address of
+    /// an endpoint
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub model: Option<String>,
     /// The Parquet file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -320,6 +328,34 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Training steps from given weights and batches
     Step(BenchStepArgs),
+    /// Beam search and exact search of a run's retriever over its test queries
+    Retrieve(BenchRetrieveArgs),
+}
+
+/// Arguments of `das bench retrieve`.
+#[derive(Debug, Args)]
+pub struct BenchRetrieveArgs {
+    /// A run with a retriever (das train-retriever)
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The data set that the run was trained on
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// Width of the beam
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(10..))]
+    pub beam: u16,
+    /// Users that are answered, evenly spread; 0 for all
+    #[arg(long, default_value_t = 0)]
+    pub queries: usize,
+    /// Users answered at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `das bench step`.

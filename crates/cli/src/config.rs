@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use das_content::TfidfSvdConfig;
+use das_content::{EndpointConfig, PlmConfig, TfidfSvdConfig};
 use das_core::Side;
 use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
@@ -29,8 +29,11 @@ pub struct RunConfig {
     pub threads: usize,
     /// How the data set is split and read.
     pub data: DataConfig,
-    /// The built-in text embedder, used where the data set brings no embeddings.
+    /// The built-in text embedder.
     pub content: TfidfSvdConfig,
+    /// Which model embeds texts, where the data set brings no embeddings.
+    #[serde(skip_serializing_if = "EmbedConfig::is_default")]
+    pub embed: EmbedConfig,
     /// What becomes of entities that share all codes.
     pub collision: CollisionConfig,
     /// DAS: the optimizer and the schedule. All methods: checkpoints and reports.
@@ -57,6 +60,49 @@ pub struct RunConfig {
     /// How retrieval is asked, over what a preset says.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub search: Table,
+}
+
+/// Which model embeds texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbedConfig {
+    /// `builtin`; `endpoint`, as its own section describes it; or the folder of a published model.
+    pub model: String,
+    /// Where the answers of published models are kept; empty takes the user's cache folder. It
+    /// decides nothing and is not written down.
+    #[serde(skip_serializing)]
+    pub cache: String,
+    /// How a published model is run.
+    pub plm: PlmConfig,
+    /// A server that embeds.
+    pub endpoint: EndpointConfig,
+}
+
+impl Default for EmbedConfig {
+    fn default() -> EmbedConfig {
+        EmbedConfig {
+            model: EmbedConfig::BUILTIN.to_string(),
+            cache: String::new(),
+            plm: PlmConfig::default(),
+            endpoint: EndpointConfig::default(),
+        }
+    }
+}
+
+impl EmbedConfig {
+    /// The embedder of this program.
+    pub const BUILTIN: &str = "builtin";
+    /// A server.
+    pub const ENDPOINT: &str = "endpoint";
+
+    fn is_default(&self) -> bool {
+        *self == EmbedConfig::default()
+    }
+
+    fn check(&self) -> das_content::Result<()> {
+        self.plm.check()?;
+        if self.model == EmbedConfig::ENDPOINT { self.endpoint.check() } else { Ok(()) }
+    }
 }
 
 /// How the data set is split and read.
@@ -161,7 +207,8 @@ impl RunConfig {
         self.model.check().map_err(usage)?;
         self.train.check().map_err(usage)?;
         self.methods().check().map_err(usage)?;
-        self.content.validate().map_err(content_usage)?;
+        self.content.validate().map_err(|error| content_usage("content", error))?;
+        self.embed.check().map_err(|error| content_usage("embed", error))?;
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
         self.budget(Preset::Standard)?;
@@ -213,10 +260,10 @@ fn usage(error: impl std::fmt::Display) -> UsageError {
     UsageError(error.to_string())
 }
 
-fn content_usage(error: das_content::Error) -> UsageError {
+fn content_usage(section: &str, error: das_content::Error) -> UsageError {
     match error {
         das_content::Error::Config { key, expected, got } => {
-            UsageError(format!("config key `content.{key}`: expected {expected}, found {got}"))
+            UsageError(format!("config key `{section}.{key}`: expected {expected}, found {got}"))
         }
         other => usage(other),
     }

@@ -8,7 +8,9 @@ use das_core::DenseMatrix;
 use das_core::progress::{Cancel, Progress};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, TfidfSvd};
+use crate::plm;
+use crate::published::{Description, PublishedModel};
+use crate::{Cache, EndpointConfig, EndpointEmbedder, Error, PlmConfig, Result, TfidfSvd};
 
 /// Name of the file in a saved folder that says which embedder the folder holds.
 pub const DESCRIPTION_FILE: &str = "embedder.json";
@@ -65,27 +67,87 @@ pub struct Embeddings {
     pub truncated: usize,
 }
 
+/// Where published models are found. A saved folder says which one it needs, never where.
+#[derive(Debug, Default)]
+pub struct Models<'a> {
+    /// The folder of a local model.
+    pub folder: Option<&'a Path>,
+    /// The server of a remote one.
+    pub endpoint: Option<&'a EndpointConfig>,
+    /// What is known already.
+    pub cache: Option<Cache>,
+    /// Draws the waits before repeated requests.
+    pub seed: u64,
+    /// Ends a request.
+    pub cancel: Cancel,
+}
+
 /// Opens the embedder that [`Embedder::save`] wrote into `folder`.
 ///
 /// # Errors
-/// A missing file, an unknown kind or version, or a state that is not what its description says.
-pub fn load(folder: &Path) -> Result<Box<dyn Embedder>> {
-    #[derive(Deserialize)]
-    struct Kind {
-        kind: String,
-    }
-
+/// A missing file, an unknown kind or version, a state that is not what its description says, or
+/// a published model that `models` lacks or that is another than the one saved.
+pub fn load(folder: &Path, models: &Models<'_>) -> Result<Box<dyn Embedder>> {
     let path = folder.join(DESCRIPTION_FILE);
-    let description = read_description(&path)?;
-    let Kind { kind } = parse_description(&path, &description)?;
+    let json = read_description(&path)?;
+    let Kind { kind, .. } = parse_description(&path, &json)?;
     match kind.as_str() {
-        TfidfSvd::KIND => Ok(Box::new(TfidfSvd::load(folder, &description)?)),
-        other => Err(das_core::Error::format(
-            &path,
-            format!("`kind`: expected `{}`, got `{other}`", TfidfSvd::KIND),
-        )
-        .into()),
+        TfidfSvd::KIND => Ok(Box::new(TfidfSvd::load(folder, &json)?)),
+        plm::KIND | EndpointEmbedder::KIND => Ok(Box::new(load_published(&path, &json, models)?)),
+        other => {
+            let known = [TfidfSvd::KIND, plm::KIND, EndpointEmbedder::KIND].join("`, `");
+            let message = format!("`kind`: expected one of `{known}`, got `{other}`");
+            Err(das_core::Error::format(&path, message).into())
+        }
     }
+}
+
+/// Which embedder [`Embedder::save`] wrote into `folder`.
+///
+/// # Errors
+/// A missing or malformed description.
+pub fn saved_identity(folder: &Path) -> Result<EmbedderIdentity> {
+    let path = folder.join(DESCRIPTION_FILE);
+    let Kind { kind, version, dim, hash } = parse_description(&path, &read_description(&path)?)?;
+    Ok(EmbedderIdentity { kind, version, dim, hash })
+}
+
+/// What all descriptions begin with.
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+    version: u32,
+    dim: usize,
+    hash: String,
+}
+
+fn load_published(path: &Path, json: &str, models: &Models<'_>) -> Result<PublishedModel> {
+    let description: Description = parse_description(path, json)?;
+    let (saved, name) = (description.identity(), &description.name);
+    let malformed = |error: serde_json::Error| das_core::Error::format(path, error.to_string());
+    let wanting =
+        |what: &str| Error::Model(format!("texts were embedded by `{name}`; give {what}"));
+    let cache = models.cache.clone();
+    let model = if saved.kind == plm::KIND {
+        let config: PlmConfig = serde_json::from_value(description.settings).map_err(malformed)?;
+        let folder = models.folder.ok_or_else(|| wanting("the folder of that model"))?;
+        PublishedModel::local(folder, &config, cache)?
+    } else {
+        let given = models.endpoint.ok_or_else(|| wanting("an endpoint that serves it"))?;
+        let known: EndpointConfig =
+            serde_json::from_value(description.settings).map_err(malformed)?;
+        let config = EndpointConfig { dialect: known.dialect, model: known.model, ..given.clone() };
+        PublishedModel::remote(&config, cache, models.seed, &models.cancel)?
+    };
+    let found = model.identity();
+    if found != saved {
+        return Err(Error::Model(format!(
+            "`{}` is not the model that texts were embedded by, `{name}`: expected {saved:?}, got \
+             {found:?}",
+            model.name()
+        )));
+    }
+    Ok(model)
 }
 
 /// Parses a description as `T`; the error names the file.

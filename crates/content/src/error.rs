@@ -27,6 +27,14 @@ pub enum Error {
         /// The threshold in force.
         min_df: u32,
     },
+    /// The cache of answers cannot be used.
+    #[error("cache {}: {message}", folder.display())]
+    Cache {
+        /// Its folder.
+        folder: std::path::PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A published model, its tokenizer or its weights do not work together.
     #[error("{0}")]
     Model(String),

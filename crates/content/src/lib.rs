@@ -2,8 +2,10 @@
 //!
 //! Every embedder stands behind the [`Embedder`] trait, saves its fitted state into a folder that
 //! travels in the artifact, and is read back by [`load`], so that a text written after training
-//! can still be encoded. The embedder of this crate is [`TfidfSvd`], which needs no download.
-//! [`endpoint`] has clients for models that run on a server.
+//! can still be encoded. [`TfidfSvd`] is fitted to the texts and needs no download. A
+//! [`PublishedModel`] is frozen and comes from elsewhere: `Plm` runs one in process (feature
+//! `models`), [`EndpointEmbedder`] asks a server ([`endpoint`]); a [`Cache`] remembers what they
+//! answered.
 //!
 //! ```
 //! use das_content::{Embedder, TfidfSvd, TfidfSvdConfig};
@@ -22,19 +24,25 @@
 //! # Ok::<(), das_content::Error>(())
 //! ```
 
+mod cache;
 mod embedder;
 pub mod endpoint;
 mod error;
 mod linalg;
-#[cfg(feature = "models")]
 mod plm;
+mod published;
 mod text_model;
 mod tfidf_svd;
 
-pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
+pub use cache::Cache;
+pub use embedder::{
+    DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, Models, load, saved_identity,
+};
 pub use endpoint::{ChatClient, Completion, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
 #[cfg(feature = "models")]
-pub use plm::{Plm, PlmConfig, Pooling};
+pub use plm::Plm;
+pub use plm::{PlmConfig, Pooling};
+pub use published::PublishedModel;
 pub use text_model::{Batch, Done, TextModel};
 pub use tfidf_svd::{FitReport, TfidfSvd, TfidfSvdConfig};

@@ -9,7 +9,11 @@ use crate::pipeline::{Context, Prepared, embed_data};
 
 /// Embeds both sides of a data set.
 pub fn run(args: &EmbedArgs) -> anyhow::Result<()> {
-    let config = RunConfig::load(args.settings.config.as_deref(), &args.settings.overrides)?;
+    let mut config = RunConfig::load(args.settings.config.as_deref(), &args.settings.overrides)?;
+    if let Some(model) = &args.model {
+        config.embed.choose(model);
+        config.check()?;
+    }
     use_threads(config.threads)?;
     let cancel = interrupt::install()?;
     let bars = Bars::new();

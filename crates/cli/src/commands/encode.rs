@@ -16,7 +16,7 @@ use crate::args::EncodeArgs;
 use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
-use crate::pipeline::Context;
+use crate::pipeline::{Context, reopen};
 use crate::run_folder::artifact_of;
 use crate::usage::UsageError;
 
@@ -34,7 +34,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let artifact = Artifact::open(&artifact_of(&args.run))?;
     artifact.verify()?;
     let mut entities = read_entities(path, side)?;
-    let content = content(&artifact, &mut entities, side, path, context)?;
+    let content = content(&artifact, &mut entities, side, args, context)?;
     let tokenizer = load_tokenizer(&artifact.bytes(MODEL_FILE)?)?;
     let encoded = encode_all(&*tokenizer, side, &*content, &bars, &cancel)
         .with_context(|| path.display().to_string())?;
@@ -57,9 +57,11 @@ fn content(
     artifact: &Artifact,
     entities: &mut Entities,
     side: Side,
-    path: &Path,
-    Context { bars, cancel }: Context<'_>,
+    args: &EncodeArgs,
+    context: Context<'_>,
 ) -> anyhow::Result<Box<dyn RowMatrix>> {
+    let Context { bars, cancel } = context;
+    let path = entities.table.path().to_path_buf();
     let described = artifact.manifest().sides.get(&side);
     let described = described.with_context(|| format!("the run has no {side} tokenizer"))?;
     if let Some(vectors) = entities.embeddings.take() {
@@ -77,13 +79,18 @@ fn content(
             described.content_dim
         );
     }
-    let config: RunConfig = toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
+    let mut config: RunConfig =
+        toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
     let texts = match side {
         Side::Item => texts::item_texts(&entities.table, config.data.item_template())?,
         Side::User => texts::profile_texts(&entities.table, &config.data.user_text_config())?,
     };
     let description = artifact.checked_path(&embedder_file(side, das_content::DESCRIPTION_FILE))?;
-    let embedder = das_content::load(description.parent().unwrap_or(Path::new(".")))?;
+    if let Some(model) = &args.model {
+        config.embed.choose(model);
+    }
+    let folder = description.parent().unwrap_or(Path::new("."));
+    let embedder = reopen(folder, &config.embed, context)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let embeddings = embedder.embed(&texts, bars, cancel)?;
     if !embeddings.fallback_rows.is_empty() {

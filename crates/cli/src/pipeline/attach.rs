@@ -78,6 +78,16 @@ impl PublishedRun {
         Ok(Some(align_sids(&self.artifact.sids(side)?, ids, self.artifact.folder())?))
     }
 
+    /// The model file of the recommender `name`.
+    pub fn recommender(&self, name: &str) -> anyhow::Result<Vec<u8>> {
+        let file = model_file(name);
+        if !self.artifact.manifest().files.contains_key(&file) {
+            let folder = self.artifact.folder().display();
+            bail!("{folder}: has no {name}; `das train-{name}` attaches one");
+        }
+        Ok(self.artifact.bytes(&file)?)
+    }
+
     /// Where the training of the recommender `name` is kept while it lasts, and continued from;
     /// nowhere for an artifact that has no run's folder around it.
     pub fn store(&self, name: &str) -> anyhow::Result<Option<CheckpointStore>> {
@@ -94,7 +104,7 @@ impl PublishedRun {
             metrics.as_object_mut().context("the metrics of a manifest are an object")?;
         entries.insert(name.to_string(), json!(outcome.metrics));
         let mut writer = ArtifactWriter::amend(&self.artifact, name)?;
-        writer.add_bytes(&format!("{name}/model.safetensors"), model)?;
+        writer.add_bytes(&model_file(name), model)?;
         writer.publish(&manifest.method, manifest.data.clone(), metrics)?;
         if let Some(folder) = self.checkpoints(name) {
             std::fs::remove_dir_all(&folder)
@@ -107,4 +117,9 @@ impl PublishedRun {
         let is_run = self.artifact.folder() != self.folder;
         is_run.then(|| self.folder.join("checkpoints").join(name))
     }
+}
+
+/// Where the recommender `name` stands in an artifact.
+fn model_file(name: &str) -> String {
+    format!("{name}/model.safetensors")
 }

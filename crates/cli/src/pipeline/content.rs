@@ -1,16 +1,16 @@
-//! Content vectors of both sides: the data set's own, or made by the built-in embedder.
+//! Content vectors of both sides: the data set's own, or made by an embedder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use das_content::{Embedder, EmbedderIdentity, FitReport, TfidfSvd};
+use das_content::EmbedderIdentity;
 use das_core::npy::{self, NpyMatrix};
-use das_core::streams::stream;
 use das_core::{DenseMatrix, RowMatrix, Side, files};
 use das_data::texts::{self, UserTextConfig};
 use serde::{Deserialize, Serialize};
 
+use super::embedders::{self, EmbedReport, Opened};
 use super::{Context, Prepared};
 use crate::config::{DataConfig, RunConfig};
 use crate::run_folder::{embedder_folder, vectors_file};
@@ -32,7 +32,7 @@ pub struct Provenance {
     embedder: EmbedderIdentity,
     /// Hash of the texts' settings and, for users, of the training rows their texts come from.
     source: String,
-    report: FitReport,
+    report: EmbedReport,
 }
 
 impl DataConfig {
@@ -131,7 +131,7 @@ pub fn embed_data(
     Ok(made)
 }
 
-/// Fits an embedder to the texts of `side`, saves it in `folder`, and returns the vectors, which
+/// Opens an embedder for the texts of `side`, saves it in `folder`, and returns the vectors, which
 /// are to be written last: where they stand, all else is complete.
 fn embed_side(
     prepared: &Prepared,
@@ -148,14 +148,16 @@ fn embed_side(
         }
     };
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut rng = stream(config.seed, &format!("{side} embedder"), 0);
     let Context { bars, cancel } = context;
-    let (embedder, report) = TfidfSvd::fit(&texts, &config.content, &mut rng, bars, cancel)
-        .with_context(|| format!("cannot embed the texts of {side}s"))?;
+    let Opened { embedder, report } = embedders::open(&texts, config, side, context)?;
     let embeddings = embedder.embed(&texts, bars, cancel)?;
     if !embeddings.fallback_rows.is_empty() {
         let count = embeddings.fallback_rows.len();
         bars.warn(&format!("{count} of {} {side}s have no usable text", texts.len()));
+    }
+    if embeddings.truncated > 0 {
+        let count = embeddings.truncated;
+        bars.warn(&format!("of {count} of {} {side}s only the beginning was read", texts.len()));
     }
     embedder.save(&embedder_folder(folder, side))?;
     let source = source_hash(prepared, config, side)?;

@@ -3,6 +3,7 @@
 mod attach;
 mod comparison;
 mod content;
+mod embedders;
 mod fit;
 mod intrinsics;
 mod prepare;
@@ -12,6 +13,7 @@ mod train_run;
 pub use attach::{PublishedRun, vq_field};
 pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
+pub use embedders::reopen;
 pub use fit::{Fitted, fit};
 pub use intrinsics::{Behaviour, InspectReport, SideReport};
 pub use prepare::{Prepared, TRAINING_ROWS};

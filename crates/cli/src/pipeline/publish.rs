@@ -88,7 +88,7 @@ fn add_embedder(
     side: Side,
     folder: &Path,
 ) -> anyhow::Result<EmbedderIdentity> {
-    let embedder = das_content::load(folder)?;
+    let identity = das_content::saved_identity(folder)?;
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .and_then(|entries| {
             entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
@@ -100,5 +100,5 @@ fn add_embedder(
     for name in names {
         writer.add_file(&embedder_file(side, &name), &folder.join(&name))?;
     }
-    Ok(embedder.identity())
+    Ok(identity)
 }

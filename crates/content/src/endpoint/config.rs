@@ -32,6 +32,8 @@ pub struct EndpointConfig {
     pub dialect: Dialect,
     /// Base of the addresses, such as `http://localhost:8000/v1`: http or https, without user
     /// name, password or query. For https the certificate authorities of Mozilla are trusted.
+    /// It is never written anywhere.
+    #[serde(skip_serializing)]
     pub url: String,
     /// The model's name, as the server knows it. TEI serves one model and is not told its name,
     /// but the name still tells this embedder from others.

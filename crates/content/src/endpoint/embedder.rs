@@ -8,6 +8,7 @@ use super::client::{Client, Request};
 use super::pool::{self, Stop};
 use super::rows::Rows;
 use super::{Dialect, EndpointConfig, vectors};
+use crate::text_model::{Batch, Done, TextModel};
 use crate::{EmbedderIdentity, Result};
 
 /// Any text will do to learn a width.
@@ -63,9 +64,16 @@ impl EndpointEmbedder {
         self.dim
     }
 
-    /// Which embedder this is: the protocol, the model's name and the width, never the address.
-    /// Where no model is named (TEI allows it), all servers of one width are taken for one.
-    pub fn identity(&self) -> EmbedderIdentity {
+    /// How many requests were repeated so far.
+    pub fn retries(&self) -> u64 {
+        self.server.client.repeated()
+    }
+}
+
+impl TextModel for EndpointEmbedder {
+    /// The protocol, the model's name and the width, never the address. Where no model is named
+    /// (TEI allows it), all servers of one width are taken for one.
+    fn identity(&self) -> EmbedderIdentity {
         let state = json!([self.server.dialect, self.server.model, self.dim]).to_string();
         EmbedderIdentity {
             kind: Self::KIND.into(),
@@ -73,11 +81,6 @@ impl EndpointEmbedder {
             dim: self.dim,
             hash: files::sha256_bytes(state.as_bytes()),
         }
-    }
-
-    /// How many requests were repeated so far.
-    pub fn retries(&self) -> u64 {
-        self.server.client.repeated()
     }
 
     /// Embeds `texts`, none of which may be empty (some servers refuse a request over it), in
@@ -92,12 +95,12 @@ impl EndpointEmbedder {
     /// [`crate::Error::Endpoint`] naming rows; the error of `done`, which is then not called again;
     /// `Interrupted` once `cancel` is set. An interruption waits for requests in flight, at most
     /// `timeout_s`.
-    pub fn embed_batches(
+    fn embed_batches(
         &self,
         texts: &[&str],
         progress: &dyn Progress,
         cancel: &Cancel,
-        done: &mut dyn FnMut(&[usize], DenseMatrix) -> Result<()>,
+        done: Done<'_>,
     ) -> Result<()> {
         debug_assert!(texts.iter().all(|text| !text.is_empty()), "empty texts are not sent");
         let size = self.server.batch_size;
@@ -111,8 +114,10 @@ impl EndpointEmbedder {
         };
         let mut store = |batch: usize, vectors: DenseMatrix| {
             let rows: Vec<usize> = (batch * size..).take(vectors.rows()).collect();
-            done(&rows, vectors)?;
             embedded += rows.len() as u64;
+            // Servers cut long texts and do not tell.
+            let truncated = vec![false; rows.len()];
+            done(Batch { rows, vectors, truncated })?;
             progress.update(embedded, &self.server.client.note());
             Ok(())
         };

@@ -2,12 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pooling::Pooling;
 use crate::{Error, Result};
 
 /// Tokens of one batch. Results depend on it by rounding alone.
 const BATCH_TOKENS: usize = 2048;
 const MAX_BATCH_TOKENS: usize = 1 << 20;
+
+/// How the states of a text's tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The state of the first token.
+    Cls,
+    /// The mean over all tokens, special ones included.
+    Mean,
+    /// The largest value of each dimension.
+    Max,
+}
 
 /// What to do otherwise than the model's own files say. Nothing needs to be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +60,7 @@ impl PlmConfig {
     pub fn check(&self) -> Result<()> {
         if !(1..=MAX_BATCH_TOKENS).contains(&self.batch_tokens) {
             return Err(Error::Config {
-                key: "batch_tokens",
+                key: "plm.batch_tokens",
                 expected: format!("1 to {MAX_BATCH_TOKENS}"),
                 got: self.batch_tokens.to_string(),
             });

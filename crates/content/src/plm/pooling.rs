@@ -1,19 +1,8 @@
 //! From the states of a text's tokens to one vector.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-/// How the states of a text's tokens become one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooling {
-    /// The state of the first token.
-    Cls,
-    /// The mean over all tokens, special ones included.
-    Mean,
-    /// The largest value of each dimension.
-    Max,
-}
+use super::config::Pooling;
 
 impl Pooling {
     /// One vector a sequence: sequence `s` owns the rows `offsets[s]..offsets[s + 1]` of `states`,

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use das_content::{Dialect, EndpointEmbedder, Error, Result};
+use das_content::{Batch, Dialect, EndpointEmbedder, Error, Result, TextModel};
+use das_core::RowMatrix;
 use das_core::progress::{Cancel, Progress, Silent};
-use das_core::{DenseMatrix, RowMatrix};
 
 use crate::server::{DIM, Reply, Server, texts, vector};
 
@@ -41,8 +41,8 @@ fn embed_until(
 ) -> (Stored, Result<()>) {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut stored = Stored::new();
-    let mut done = |rows: &[usize], vectors: DenseMatrix| {
-        assert_eq!(rows.len(), vectors.rows());
+    let mut done = |Batch { rows, vectors, truncated }: Batch| {
+        assert_eq!((rows.len(), &truncated), (vectors.rows(), &vec![false; rows.len()]));
         for (at, &row) in rows.iter().enumerate() {
             assert!(stored.insert(row, vectors.row(at).to_vec()).is_none(), "row {row} twice");
         }
@@ -171,7 +171,7 @@ fn a_failure_of_the_caller_ends_the_work() {
     let server = Server::new(|_| Reply::Faithful);
     let embedder = EndpointEmbedder::new(&server.config(Dialect::OpenAi), DIM, 1).unwrap();
     let mut calls = 0;
-    let mut done = |_: &[usize], _| {
+    let mut done = |_: Batch| {
         calls += 1;
         Err(das_core::Error::Invalid("disk full".into()).into())
     };
@@ -206,7 +206,7 @@ fn progress_counts_texts_and_notes_repetitions() {
     config.concurrency = 1;
     let embedder = EndpointEmbedder::new(&config, DIM, 1).unwrap();
     let recorder = Recorder::default();
-    let done = &mut |_: &[usize], _| Ok(());
+    let done = &mut |_: Batch| Ok(());
     embedder.embed_batches(&["a", "b", "c"], &recorder, &Cancel::default(), done).unwrap();
     let expected = ["embed texts Some(3)", "2 ", "3 requests repeated: 1", "end"];
     assert_eq!(*recorder.0.lock().unwrap(), expected);

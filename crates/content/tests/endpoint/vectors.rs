@@ -1,6 +1,6 @@
 //! What is asked of embedding servers, and what of their answers is believed.
 
-use das_content::{Dialect, EndpointEmbedder};
+use das_content::{Dialect, EndpointEmbedder, TextModel};
 use das_core::progress::Cancel;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::corpus::{config, corpus, embed, fit, refs};
-use das_content::{DESCRIPTION_FILE, Embedder, TfidfSvdConfig, load};
+use das_content::{DESCRIPTION_FILE, Embedder, Models, TfidfSvdConfig, load};
 use das_core::files::sha256_bytes;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn saved() -> tempfile::TempDir {
 
 /// The error of loading, which must name the file at fault.
 fn error(folder: &Path, file: &str) -> String {
-    let message = load(folder).unwrap_err().to_string();
+    let message = load(folder, &Models::default()).unwrap_err().to_string();
     assert!(message.contains(file), "{message}");
     message
 }
@@ -40,7 +40,7 @@ fn what_is_loaded_embeds_to_the_same_bits() {
     let folder = folder.path().join("embedder/item");
     fitted.save(&folder).unwrap();
     assert_eq!(fs::metadata(folder.join(TENSOR_FILE)).unwrap().len(), report.state_bytes as u64);
-    let loaded = load(&folder).unwrap();
+    let loaded = load(&folder, &Models::default()).unwrap();
     assert_eq!((loaded.identity(), loaded.dim()), (fitted.identity(), fitted.dim()));
     let mut unseen = corpus(50, 3);
     unseen.extend(texts);
@@ -125,7 +125,7 @@ fn torn_and_flipped_tensors_are_refused() {
         error(folder.path(), TENSOR_FILE);
     }
     fs::write(&path, &whole).unwrap();
-    load(folder.path()).unwrap();
+    load(folder.path(), &Models::default()).unwrap();
 }
 
 /// The byte range of a tensor in the file.

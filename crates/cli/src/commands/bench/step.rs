@@ -1,4 +1,4 @@
-//! `das bench`.
+//! `das bench step`.
 
 use std::time::Instant;
 
@@ -6,22 +6,16 @@ use das_model::yardstick::Yardstick;
 use das_nn::Device;
 use serde_json::json;
 
-use super::{print, print_json, use_threads};
-use crate::args::{Bench, BenchArgs, BenchStepArgs};
+use crate::args::BenchStepArgs;
+use crate::commands::{print, print_json, use_threads};
 
 /// Steps before the clock counts.
 const WARM_UP: u32 = 5;
 /// Losses that are shown, to be held against other implementations.
 const LOSSES: u32 = 3;
 
-/// Runs a measurement.
-pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    match &args.what {
-        Bench::Step(args) => step(args),
-    }
-}
-
-fn step(args: &BenchStepArgs) -> anyhow::Result<()> {
+/// Times training steps from given weights and batches.
+pub fn run(args: &BenchStepArgs) -> anyhow::Result<()> {
     use_threads(args.threads.into())?;
     let mut yardstick = Yardstick::load(&args.dir, &Device::cpu())?;
     let mut losses = Vec::new();

@@ -1,0 +1,14 @@
+//! `das bench`: one file a measurement.
+
+mod retrieve;
+mod step;
+
+use crate::args::{Bench, BenchArgs};
+
+/// Runs a measurement.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    match &args.what {
+        Bench::Step(args) => step::run(args),
+        Bench::Retrieve(args) => retrieve::run(args),
+    }
+}

@@ -1,0 +1,101 @@
+//! `das bench retrieve`.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use das_core::Side;
+use das_core::progress::{Cancel, Progress};
+use das_eval::inputs::SequenceInputs;
+use das_nn::Device;
+use das_recommend::Retriever;
+use das_recommend::generative::{Retrieved, Seen};
+use serde_json::json;
+
+use crate::args::BenchRetrieveArgs;
+use crate::commands::{print, print_json, use_threads};
+use crate::interrupt;
+use crate::observe::Bars;
+use crate::pipeline::PublishedRun;
+
+/// Items of an answer.
+const K: usize = 10;
+
+/// The answers of one way to search, and what they took.
+struct Searched {
+    found: Vec<Vec<Retrieved>>,
+    seconds: f64,
+}
+
+/// Answers a run's test queries by beam search and exactly: time of both, and how often they
+/// agree.
+pub fn run(args: &BenchRetrieveArgs) -> anyhow::Result<()> {
+    let config = PublishedRun::settings(&args.run, &[])?;
+    use_threads(args.threads.into())?;
+    let (cancel, bars) = (interrupt::install()?, Bars::new());
+    let run = PublishedRun::open(&args.run, &args.data, config)?;
+    let sids = run.sids(Side::Item)?.context("the run has no item IDs")?;
+    let model = Retriever::from_bytes(&Device::cpu(), &run.recommender("retriever")?, &sids)?;
+    let prepared = &run.prepared;
+    let inputs = SequenceInputs::new(&prepared.data, &prepared.split, &prepared.clicks)?;
+    let queries = inputs.test.spread(args.queries);
+    let histories: Vec<&[u32]> = queries.queries.iter().map(|query| &query.history[..]).collect();
+    let block = args.batch.into();
+    let beam = search("beam search", &histories, block, (&bars, &cancel), |block| {
+        model.beam_search(block, args.beam.into(), K, Seen::Included)
+    })?;
+    let exact = search("exact search", &histories, block, (&bars, &cancel), |block| {
+        model.exact(block, K, Seen::Included)
+    })?;
+    let agreeing = beam.found.iter().zip(&exact.found).filter(|(b, e)| same(b, e)).count();
+    let share = agreeing as f64 / histories.len().max(1) as f64;
+    let rate = |searched: &Searched| histories.len() as f64 / searched.seconds;
+    if args.json {
+        return print_json(&json!({
+            "queries": histories.len(),
+            "batch": args.batch,
+            "threads": args.threads,
+            "beam": args.beam,
+            "beam_users_per_s": rate(&beam),
+            "exact_users_per_s": rate(&exact),
+            "same_top_10": share,
+        }));
+    }
+    let (count, width) = (histories.len(), args.beam);
+    print(&format!(
+        "{count} users: beam {width} {:.0} users/s, exact {:.0} users/s, the same top {K} for \
+         {:.2} %\n",
+        rate(&beam),
+        rate(&exact),
+        100.0 * share
+    ))
+}
+
+fn search(
+    name: &str,
+    histories: &[&[u32]],
+    block: usize,
+    (bars, cancel): (&Bars, &Cancel),
+    answer: impl Fn(&[&[u32]]) -> das_recommend::Result<Vec<Vec<Retrieved>>>,
+) -> anyhow::Result<Searched> {
+    let started = Instant::now();
+    let mut found = Vec::with_capacity(histories.len());
+    bars.begin(name, Some(histories.len() as u64));
+    for block in histories.chunks(block) {
+        cancel.check()?;
+        found.extend(answer(block)?);
+        bars.update(found.len() as u64, "");
+    }
+    bars.end();
+    Ok(Searched { found, seconds: started.elapsed().as_secs_f64() })
+}
+
+/// Whether two answers name the same IDs in the same order, where IDs of one score may change
+/// places.
+fn same(a: &[Retrieved], b: &[Retrieved]) -> bool {
+    let scores = |found: &[Retrieved]| -> Vec<f32> {
+        found.iter().map(|id| id.item_log_probability).take(K).collect()
+    };
+    let close = |(a, b): (f32, f32)| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
+    let (left, right) = (scores(a), scores(b));
+    left.len() == right.len() && left.into_iter().zip(right).all(close)
+}
