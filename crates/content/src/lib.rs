@@ -25,6 +25,7 @@
 //! ```
 
 mod cache;
+mod describe;
 mod embedder;
 pub mod endpoint;
 mod error;
@@ -35,10 +36,11 @@ mod text_model;
 mod tfidf_svd;
 
 pub use cache::Cache;
+pub use describe::{Completion, Descriptions, LanguageModel, describe};
 pub use embedder::{
     DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, Models, load, saved_identity,
 };
-pub use endpoint::{ChatClient, Completion, Dialect, EndpointConfig, EndpointEmbedder};
+pub use endpoint::{ChatClient, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
 #[cfg(feature = "models")]
 pub use plm::Plm;

@@ -21,6 +21,7 @@
 mod clicks;
 mod csr;
 mod dataset;
+pub mod descriptions;
 mod embeddings;
 mod error;
 mod id_column;

@@ -10,6 +10,7 @@ use super::client::{Client, Fault, Request};
 use super::pool::{self, Stop};
 use super::rows::Rows;
 use crate::Result;
+use crate::describe::{self, Completion, LanguageModel};
 
 /// Bytes of a token in JSON, with every character escaped.
 const TOKEN_BYTES: u64 = 256;
@@ -23,15 +24,6 @@ pub struct ChatClient {
     config: EndpointConfig,
     system: Option<String>,
     seed: u64,
-}
-
-/// What a model wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completion {
-    /// The text, trimmed and without reasoning; never empty.
-    pub text: String,
-    /// Whether it ends where `max_tokens` cut it off.
-    pub truncated: bool,
 }
 
 impl ChatClient {
@@ -49,39 +41,6 @@ impl ChatClient {
     /// How many requests were repeated so far.
     pub fn retries(&self) -> u64 {
         self.client.repeated()
-    }
-
-    /// Has each of `prompts` answered, `concurrency` at a time. As soon as an answer is there,
-    /// `done` gets the index of its prompt and what was written, on the calling thread; answers
-    /// come in any order.
-    ///
-    /// After a failure no new request is sent; those in flight may end, and what they bring still
-    /// goes to `done`. So whatever `done` has stored need not be asked for again.
-    ///
-    /// # Errors
-    /// [`crate::Error::Endpoint`] naming the row, also where the answer stays empty; the error of
-    /// `done`, which is then not called again; `Interrupted` once `cancel` is set. An interruption
-    /// waits for requests in flight, at most `timeout_s`.
-    pub fn complete_batches(
-        &self,
-        prompts: &[&str],
-        progress: &dyn Progress,
-        cancel: &Cancel,
-        done: &mut dyn FnMut(usize, Completion) -> Result<()>,
-    ) -> Result<()> {
-        let mut answered = 0;
-        progress.begin("describe texts", Some(prompts.len() as u64));
-        let request = |row: usize, stop: Stop<'_>| self.complete(prompts[row], row, stop);
-        let mut store = |row, completion| {
-            done(row, completion)?;
-            answered += 1;
-            progress.update(answered, &self.client.note());
-            Ok(())
-        };
-        let workers = self.config.concurrency;
-        let result = pool::run(prompts.len(), workers, cancel, request, &mut store);
-        progress.end();
-        result
     }
 
     /// One request.
@@ -102,6 +61,47 @@ impl ChatClient {
         };
         let mut rng = streams::stream(self.seed, "endpoint/chat", row as u64);
         self.client.post(&request, &mut rng, stop, read)
+    }
+}
+
+impl LanguageModel for ChatClient {
+    /// The model's name and what is asked of it, as a hash; never the address.
+    fn identity(&self) -> String {
+        let EndpointConfig { model, max_tokens, temperature, .. } = &self.config;
+        describe::identity("chat", model, json!([max_tokens, temperature, self.system]))
+    }
+
+    /// Has each of `prompts` answered, `concurrency` at a time. As soon as an answer is there,
+    /// `done` gets the index of its prompt and what was written, on the calling thread; answers
+    /// come in any order.
+    ///
+    /// After a failure no new request is sent; those in flight may end, and what they bring still
+    /// goes to `done`. So whatever `done` has stored need not be asked for again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Endpoint`] naming the row, also where the answer stays empty; the error of
+    /// `done`, which is then not called again; `Interrupted` once `cancel` is set. An interruption
+    /// waits for requests in flight, at most `timeout_s`.
+    fn complete_batches(
+        &self,
+        prompts: &[&str],
+        progress: &dyn Progress,
+        cancel: &Cancel,
+        done: &mut dyn FnMut(usize, Completion) -> Result<()>,
+    ) -> Result<()> {
+        let mut answered = 0;
+        progress.begin("describe texts", Some(prompts.len() as u64));
+        let request = |row: usize, stop: Stop<'_>| self.complete(prompts[row], row, stop);
+        let mut store = |row, completion| {
+            done(row, completion)?;
+            answered += 1;
+            progress.update(answered, &self.client.note());
+            Ok(())
+        };
+        let workers = self.config.concurrency;
+        let result = pool::run(prompts.len(), workers, cancel, request, &mut store);
+        progress.end();
+        result
     }
 }
 

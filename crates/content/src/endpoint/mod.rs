@@ -16,6 +16,6 @@ mod rows;
 mod secrets;
 mod vectors;
 
-pub use chat::{ChatClient, Completion};
+pub use chat::ChatClient;
 pub use config::{Dialect, EndpointConfig};
 pub use embedder::EndpointEmbedder;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use das_content::{ChatClient, Completion, Dialect, EndpointConfig, Error, Result};
+use das_content::{ChatClient, Completion, Dialect, EndpointConfig, Error, LanguageModel, Result};
 use das_core::progress::{Cancel, Silent};
 use serde_json::{Value, json};
 
