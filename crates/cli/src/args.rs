@@ -27,8 +27,15 @@ pub enum Command {
     /// Turn a click log of another format into a data-set folder
     #[command(after_help = crate::commands::import::EXAMPLES)]
     Import(Box<ImportArgs>),
+    /// Have a language model describe the items and users of a data set from their fields
+    #[command(after_help = "Examples:\n  \
+        das describe --data shop --model http://localhost:8000/v1 \\\n      \
+        --set describe.endpoint.model=qwen2.5-7b-instruct\n  \
+        das describe --items new.parquet --model http://localhost:8000/v1 --out described.parquet")]
+    Describe(DescribeArgs),
     /// Embed the texts of a data set and keep the vectors beside it
-    #[command(after_help = "Example:\n  das embed --data shop")]
+    #[command(after_help = "Example:\n  das embed --data shop\n  \
+        das embed --data shop --model models/bge-small-en")]
     Embed(EmbedArgs),
     /// Train user and item tokenizers on a data set and publish their semantic IDs
     #[command(after_help = "Examples:\n  \
@@ -96,6 +103,35 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// The data-set folder
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<PathBuf>,
+    /// A table of items instead
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub items: Option<PathBuf>,
+    /// A table of users instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "items"])]
+    pub users: Option<PathBuf>,
+    /// Only this side of the data set
+    #[arg(long, value_enum, requires = "data")]
+    pub side: Option<SideArg>,
+    /// What describes: `template`, which joins the fields, or the address of an OpenAI-compatible
+    /// endpoint, http://host/v1
+    #[arg(long, value_name = "template|URL")]
+    pub model: Option<String>,
+    /// The folder, or for a table the Parquet file, to write; the data-set folder by default
+    #[arg(long, value_name = "DIR|FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }

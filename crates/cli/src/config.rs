@@ -34,6 +34,9 @@ pub struct RunConfig {
     /// Which model embeds texts, where the data set brings no embeddings.
     #[serde(skip_serializing_if = "EmbedConfig::is_default")]
     pub embed: EmbedConfig,
+    /// Which model describes entities for `data.texts = "descriptions"`.
+    #[serde(skip_serializing_if = "DescribeConfig::is_default")]
+    pub describe: DescribeConfig,
     /// What becomes of entities that share all codes.
     pub collision: CollisionConfig,
     /// DAS: the optimizer and the schedule. All methods: checkpoints and reports.
@@ -99,9 +102,98 @@ impl EmbedConfig {
         *self == EmbedConfig::default()
     }
 
+    /// Takes what stands after `--model`: `builtin`, a folder, or the address of an endpoint.
+    pub fn choose(&mut self, model: &str) {
+        choose(&mut self.model, &mut self.endpoint, model);
+    }
+
     fn check(&self) -> das_content::Result<()> {
         self.plm.check()?;
         if self.model == EmbedConfig::ENDPOINT { self.endpoint.check() } else { Ok(()) }
+    }
+}
+
+/// Which language model describes items and users, and what it is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DescribeConfig {
+    /// `template`, which joins the fields and asks nobody, or `endpoint`, as its own section
+    /// describes it.
+    pub model: String,
+    /// What the model is asked to do.
+    pub system: String,
+    /// Template of what it is told of an item; empty lists every column with its name.
+    pub item_facts: String,
+    /// Template of what it is told of a user; empty lists every column, and `{history}`.
+    pub user_facts: String,
+    /// A server that chats.
+    pub endpoint: EndpointConfig,
+}
+
+impl Default for DescribeConfig {
+    fn default() -> DescribeConfig {
+        DescribeConfig {
+            model: DescribeConfig::TEMPLATE.to_string(),
+            system: "You write short descriptions for a recommender system. From the facts given, \
+                     say in two or three plain sentences what this is, what it is for, and who \
+                     would want it; of a person, what they like. Use no fact that is not given. \
+                     Answer with the description alone."
+                .to_string(),
+            item_facts: String::new(),
+            user_facts: String::new(),
+            endpoint: EndpointConfig::default(),
+        }
+    }
+}
+
+impl DescribeConfig {
+    /// Fields joined, without a model.
+    pub const TEMPLATE: &str = "template";
+    /// A server.
+    pub const ENDPOINT: &str = "endpoint";
+
+    fn is_default(&self) -> bool {
+        *self == DescribeConfig::default()
+    }
+
+    /// Takes what stands after `--model`: `template`, or the address of an endpoint.
+    pub fn choose(&mut self, model: &str) {
+        choose(&mut self.model, &mut self.endpoint, model);
+    }
+
+    /// Refuses values that cannot work, naming the key. Only describing needs them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.model == DescribeConfig::ENDPOINT {
+            self.endpoint.check().map_err(|error| content_usage("describe", error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets the model to `chosen`, or to the endpoint at that address.
+fn choose(model: &mut String, endpoint: &mut EndpointConfig, chosen: &str) {
+    if chosen.starts_with("http://") || chosen.starts_with("https://") {
+        *model = EmbedConfig::ENDPOINT.to_string();
+        endpoint.url = chosen.to_string();
+    } else {
+        *model = chosen.to_string();
+    }
+}
+
+/// What the text of an entity is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextSource {
+    /// Its fields under a template.
+    #[default]
+    Fields,
+    /// Its description.
+    Descriptions,
+}
+
+impl TextSource {
+    fn is_default(&self) -> bool {
+        *self == TextSource::default()
     }
 }
 
@@ -118,6 +210,9 @@ pub struct DataConfig {
     pub partner_window: usize,
     /// Training items whose texts make up a user's text.
     pub user_history: usize,
+    /// What the text of an entity is: its fields, or the description that `das describe` wrote.
+    #[serde(skip_serializing_if = "TextSource::is_default")]
+    pub texts: TextSource,
     /// Template of an item's text, e.g. `"{title}. {attributes}"`; empty joins all text columns.
     pub item_text: String,
     /// Template of a user's text; empty joins the profile columns and `{history}`.
@@ -138,6 +233,7 @@ impl Default for DataConfig {
             cold_items: 0.0,
             partner_window: 2,
             user_history: 8,
+            texts: TextSource::Fields,
             item_text: String::new(),
             user_text: String::new(),
             history_text: String::new(),

@@ -8,7 +8,6 @@ use das_core::sid::files::{SidFile, write_parquet};
 use das_core::sid::{CollisionPolicy, LastLevel, SidLayout, SidTable, collision};
 use das_core::{EntityIds, RowMatrix, Side};
 use das_data::tables::{Entities, read_entities};
-use das_data::texts;
 use das_model::{EncodedRows, Tokenizer, encode_all, load_tokenizer};
 
 use super::{print, print_json, use_threads};
@@ -16,7 +15,7 @@ use crate::args::EncodeArgs;
 use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
-use crate::pipeline::{Context, reopen};
+use crate::pipeline::{Context, lone_texts, reopen};
 use crate::run_folder::artifact_of;
 use crate::usage::UsageError;
 
@@ -81,10 +80,7 @@ fn content(
     }
     let mut config: RunConfig =
         toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
-    let texts = match side {
-        Side::Item => texts::item_texts(&entities.table, config.data.item_template())?,
-        Side::User => texts::profile_texts(&entities.table, &config.data.user_text_config())?,
-    };
+    let texts = lone_texts(&entities.table, &config, side)?;
     let description = artifact.checked_path(&embedder_file(side, das_content::DESCRIPTION_FILE))?;
     if let Some(model) = &args.model {
         config.embed.choose(model);

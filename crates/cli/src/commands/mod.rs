@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod demo;
+mod describe;
 mod embed;
 mod encode;
 mod export;
@@ -19,6 +20,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Describe(args) => describe::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Encode(args) => encode::run(&args),

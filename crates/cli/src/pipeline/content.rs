@@ -7,10 +7,11 @@ use anyhow::{Context as _, bail};
 use das_content::EmbedderIdentity;
 use das_core::npy::{self, NpyMatrix};
 use das_core::{DenseMatrix, RowMatrix, Side, files};
-use das_data::texts::{self, UserTextConfig};
+use das_data::texts::UserTextConfig;
 use serde::{Deserialize, Serialize};
 
 use super::embedders::{self, EmbedReport, Opened};
+use super::texts::{side_texts, text_source};
 use super::{Context, Prepared};
 use crate::config::{DataConfig, RunConfig};
 use crate::run_folder::{embedder_folder, vectors_file};
@@ -66,7 +67,7 @@ pub fn vectors(
         let folder = prepared.data.folder();
         let made_here = provenance(folder)?.remove(side.name());
         let current = match &made_here {
-            Some(made) => made.source == source_hash(prepared, config, side)?,
+            Some(made) => made.source == text_source(prepared, config, side)?,
             None => true,
         };
         if current {
@@ -140,13 +141,7 @@ fn embed_side(
     folder: &Path,
     context: Context<'_>,
 ) -> anyhow::Result<(Provenance, DenseMatrix)> {
-    let texts = match side {
-        Side::Item => texts::item_texts(prepared.data.items(), config.data.item_template())?,
-        Side::User => {
-            let how = config.data.user_text_config();
-            texts::user_texts(&prepared.data, &prepared.clicks, &how)?
-        }
-    };
+    let texts = side_texts(prepared, config, side)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let Context { bars, cancel } = context;
     let Opened { embedder, report } = embedders::open(&texts, config, side, context)?;
@@ -160,25 +155,8 @@ fn embed_side(
         bars.warn(&format!("of {count} of {} {side}s only the beginning was read", texts.len()));
     }
     embedder.save(&embedder_folder(folder, side))?;
-    let source = source_hash(prepared, config, side)?;
+    let source = text_source(prepared, config, side)?;
     Ok((Provenance { embedder: embedder.identity(), source, report }, embeddings.matrix))
-}
-
-/// What the texts of a side are made of. Users' texts hold titles of training clicks, so their
-/// vectors belong to one split.
-fn source_hash(prepared: &Prepared, config: &RunConfig, side: Side) -> anyhow::Result<String> {
-    let hash = |side| files::sha256_file(prepared.data.table(side).path());
-    let items = hash(Side::Item)?;
-    let source = match side {
-        Side::Item => format!("{:?} {items}", config.data.item_template()),
-        Side::User => {
-            let described = prepared.data.users().described() > 0;
-            let users = if described { hash(Side::User)? } else { String::new() };
-            let rows = prepared.split.fingerprint(&prepared.data);
-            format!("{:?} {items} {users} {rows}", config.data.user_text_config())
-        }
-    };
-    Ok(files::sha256_bytes(source.as_bytes()))
 }
 
 fn provenance(folder: &Path) -> anyhow::Result<BTreeMap<String, Provenance>> {

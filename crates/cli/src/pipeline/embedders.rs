@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use das_content::{
-    Cache, Embedder, EmbedderIdentity, EndpointConfig, FitReport, PublishedModel, TfidfSvd,
-};
+use das_content::{Cache, Embedder, EmbedderIdentity, FitReport, PublishedModel, TfidfSvd};
 use das_core::Side;
 use das_core::streams::stream;
 use serde::{Deserialize, Serialize};
@@ -82,7 +80,7 @@ pub fn reopen(
 
 /// Where answers of published models are kept: where the settings say, or in the user's own cache
 /// folder; nowhere if there is none.
-fn open_cache(embed: &EmbedConfig) -> anyhow::Result<Option<Cache>> {
+pub fn open_cache(embed: &EmbedConfig) -> anyhow::Result<Option<Cache>> {
     let folder = match embed.cache.as_str() {
         "" => user_cache().map(|folder| folder.join("das").join("answers")),
         folder => Some(PathBuf::from(folder)),
@@ -95,16 +93,4 @@ fn user_cache() -> Option<PathBuf> {
     let folder =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))
-}
-
-impl EmbedConfig {
-    /// Takes what stands after `--model`: `builtin`, a folder, or the address of an endpoint.
-    pub fn choose(&mut self, model: &str) {
-        if model.starts_with("http://") || model.starts_with("https://") {
-            self.model = EmbedConfig::ENDPOINT.to_string();
-            self.endpoint = EndpointConfig { url: model.to_string(), ..self.endpoint.clone() };
-        } else {
-            self.model = model.to_string();
-        }
-    }
 }

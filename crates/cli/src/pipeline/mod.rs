@@ -3,21 +3,25 @@
 mod attach;
 mod comparison;
 mod content;
+mod describe;
 mod embedders;
 mod fit;
 mod intrinsics;
 mod prepare;
 mod publish;
+mod texts;
 mod train_run;
 
 pub use attach::{PublishedRun, vq_field};
 pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
+pub use describe::{describe_side, describe_table};
 pub use embedders::reopen;
 pub use fit::{Fitted, fit};
 pub use intrinsics::{Behaviour, InspectReport, SideReport};
 pub use prepare::{Prepared, TRAINING_ROWS};
 pub use publish::publish;
+pub use texts::lone_texts;
 pub use train_run::{Seconds, TrainRun};
 
 use das_core::progress::Cancel;

@@ -107,6 +107,20 @@ impl Trie {
         self.levels[depth].below(node)
     }
 
+    /// The leaves below a node.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn leaves(&self, depth: usize, node: u32) -> Range<u32> {
+        let levels = &self.levels[depth..self.num_digits()];
+        levels.iter().fold(node..node + 1, |nodes, level| {
+            if nodes.is_empty() {
+                return nodes;
+            }
+            level.below(nodes.start).start..level.below(nodes.end - 1).end
+        })
+    }
+
     /// The child of a node whose next digit is `code`.
     ///
     /// # Panics
@@ -161,6 +175,7 @@ mod tests {
         assert_eq!(trie.codes(2), [0, 1, 0, 1]);
         assert_eq!(trie.children(0, 0), 0..2);
         assert_eq!(trie.children(1, 1), 2..4);
+        assert_eq!((trie.leaves(0, 0), trie.leaves(1, 1), trie.leaves(2, 3)), (0..4, 2..4, 3..4));
         assert_eq!(trie.child(0, 0, 2), Some(1));
         assert_eq!(trie.child(0, 0, 0), None);
         assert_eq!(trie.leaf(&[1, 1]), Some(1));
@@ -176,8 +191,8 @@ mod tests {
         assert_eq!((one.num_leaves(), one.leaf(&[4, 3, 2])), (1, Some(0)));
         let none = Trie::new(&table(vec![5, 5, 5], vec![]));
         assert_eq!(
-            (none.num_leaves(), none.children(0, 0), none.leaf(&[0, 0, 0])),
-            (0, 0..0, None)
+            (none.num_leaves(), none.children(0, 0), none.leaf(&[0, 0, 0]), none.leaves(0, 0)),
+            (0, 0..0, None, 0..0)
         );
     }
 

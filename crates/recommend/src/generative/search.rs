@@ -1,7 +1,7 @@
 //! Search down the tree of existing IDs, for a block of histories at once.
 //!
 //! Depth by depth, every kept node is expanded to its existing children, and a rule says which of
-//! them are kept. Keeping the most probable ones is beam search. Keeping all that can still be
+//! them are kept. Keeping the most promising ones is beam search. Keeping all that can still be
 //! among the results is branch and bound: the probability of an ID is a product over its digits,
 //! so no leaf is more probable than a node above it.
 
@@ -13,11 +13,17 @@ use super::network::Network;
 
 /// Nodes whose logits are worked out at once.
 const BLOCK: usize = 4096;
+/// A node's best leaf is taken to have the share `leaves^-SPREAD` of its probability. With none, a
+/// beam drops likely leaves below unlikely nodes for the many small ones below likely nodes.
+const SPREAD: f32 = 0.4;
+/// How many times the width is kept of the first digits, each of which stands for the most leaves.
+const FIRST_DEPTH: usize = 2;
 
 /// Which nodes of a depth are expanded further.
 #[derive(Clone, Copy)]
 pub(super) enum Keep<'a> {
-    /// So many of each history, the most probable ones.
+    /// So many of each history, those that promise the most probable leaves; twice as many of the
+    /// first digits.
     Best(usize),
     /// All whose ln p is at least the bound of their history.
     From(&'a [f32]),
@@ -69,7 +75,7 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
     };
     for (depth, &offset) in of.offsets.iter().enumerate() {
         let children = expand(of, &frontier, depth);
-        let kept = select(children, &frontier, count, keep);
+        let kept = select(children, &frontier, count, (of.trie, depth + 1), keep);
         frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
     let mut leaves = vec![Vec::new(); count];
@@ -147,6 +153,7 @@ fn select(
     mut children: Vec<Child>,
     frontier: &Frontier,
     count: usize,
+    (trie, depth): (&Trie, usize),
     keep: Keep<'_>,
 ) -> Vec<Child> {
     let history = |child: &Child| frontier.histories[child.parent as usize] as usize;
@@ -158,22 +165,31 @@ fn select(
         Keep::Best(width) => {
             let mut of_history = vec![Vec::new(); count];
             children.into_iter().for_each(|child| of_history[history(&child)].push(child));
-            of_history.par_iter_mut().for_each(|children| keep_best(children, width));
+            let kept = if depth == 1 { FIRST_DEPTH * width } else { width };
+            let promise = |child: &Child| {
+                let leaves = trie.leaves(depth, child.node).len();
+                child.log_probability - SPREAD * (leaves as f32).ln()
+            };
+            of_history.par_iter_mut().for_each(|children| keep_best(children, kept, promise));
             of_history.into_iter().flatten().collect()
         }
     }
 }
 
-/// Keeps the `width` most probable children, of equals the first, in node order.
-fn keep_best(children: &mut Vec<Child>, width: usize) {
+/// Keeps the `width` most promising children, of equals the first, in node order.
+fn keep_best(children: &mut Vec<Child>, width: usize, promise: impl Fn(&Child) -> f32) {
     if children.len() <= width {
         return;
     }
-    children.select_nth_unstable_by(width, |a, b| {
-        b.log_probability.total_cmp(&a.log_probability).then(a.node.cmp(&b.node))
+    let mut ranked: Vec<(f32, Child)> =
+        children.iter().map(|child| (promise(child), *child)).collect();
+    ranked.select_nth_unstable_by(width, |(a, left), (b, right)| {
+        b.total_cmp(a).then(left.node.cmp(&right.node))
     });
-    children.truncate(width);
-    children.sort_unstable_by_key(|child| child.node);
+    ranked.truncate(width);
+    ranked.sort_unstable_by_key(|(_, child)| child.node);
+    children.clear();
+    children.extend(ranked.into_iter().map(|(_, child)| child));
 }
 
 /// The frontier one depth below.

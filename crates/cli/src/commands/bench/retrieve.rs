@@ -7,8 +7,8 @@ use das_core::Side;
 use das_core::progress::{Cancel, Progress};
 use das_eval::inputs::SequenceInputs;
 use das_nn::Device;
-use das_recommend::Retriever;
-use das_recommend::generative::{Retrieved, Seen};
+use das_recommend::generative::{Retrieved, Seen, target_ranks};
+use das_recommend::{Query, Retriever};
 use serde_json::json;
 
 use crate::args::BenchRetrieveArgs;
@@ -58,15 +58,19 @@ pub fn run(args: &BenchRetrieveArgs) -> anyhow::Result<()> {
             "beam_users_per_s": rate(&beam),
             "exact_users_per_s": rate(&exact),
             "same_top_10": share,
+            "beam_recall@10": recall(&queries.queries, &beam.found),
+            "exact_recall@10": recall(&queries.queries, &exact.found),
         }));
     }
     let (count, width) = (histories.len(), args.beam);
     print(&format!(
         "{count} users: beam {width} {:.0} users/s, exact {:.0} users/s, the same top {K} for \
-         {:.2} %\n",
+         {:.2} %; Recall@{K} {:.4} and {:.4}\n",
         rate(&beam),
         rate(&exact),
-        100.0 * share
+        100.0 * share,
+        recall(&queries.queries, &beam.found),
+        recall(&queries.queries, &exact.found)
     ))
 }
 
@@ -89,11 +93,20 @@ fn search(
     Ok(Searched { found, seconds: started.elapsed().as_secs_f64() })
 }
 
-/// Whether two answers name the same IDs in the same order, where IDs of one score may change
-/// places.
+/// The share of queries whose target is among the best [`K`] items, as expected over the orders of
+/// ties.
+fn recall(queries: &[Query], found: &[Vec<Retrieved>]) -> f64 {
+    let ranks = queries.iter().zip(found).filter_map(|(q, found)| target_ranks(found, q.target));
+    let hits: f64 = ranks.map(|ranks| ranks.item.recall_at(K)).sum();
+    hits / queries.len().max(1) as f64
+}
+
+/// Whether the best [`K`] items of two answers are as probable, place by place: the same items,
+/// but for those of one score.
 fn same(a: &[Retrieved], b: &[Retrieved]) -> bool {
     let scores = |found: &[Retrieved]| -> Vec<f32> {
-        found.iter().map(|id| id.item_log_probability).take(K).collect()
+        let items = found.iter().flat_map(|id| id.items.iter().map(|_| id.item_log_probability));
+        items.take(K).collect()
     };
     let close = |(a, b): (f32, f32)| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
     let (left, right) = (scores(a), scores(b));
