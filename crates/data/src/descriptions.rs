@@ -10,8 +10,8 @@ use parquet::arrow::ArrowWriter;
 use crate::table::{EntityTable, TextColumn};
 use crate::{Error, Result};
 
-/// The column of the texts.
-const COLUMN: &str = "description";
+/// The column of the texts; catalogues often have a `description` of their own.
+const COLUMN: &str = "generated_description";
 
 /// The name of a side's file in a data-set folder.
 pub fn descriptions_file(side: Side) -> &'static str {

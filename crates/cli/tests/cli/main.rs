@@ -5,6 +5,7 @@ mod bad_tables;
 mod commands;
 mod common;
 mod compare;
+mod content;
 mod encode;
 mod inspect;
 mod kill_resume;

@@ -12,6 +12,7 @@ use super::batches::{Packed, pack};
 use super::config::{PlmConfig, Pooling};
 use super::folder::{ModelFolder, missing, read_text};
 use super::network::Network;
+use super::pooling::normalize;
 use super::tokens::{TokenIds, Tokens};
 use super::weights::Weights;
 use crate::text_model::{Batch, Done, TextModel};
@@ -96,7 +97,7 @@ impl Plm {
         let dim = self.network.dim();
         let mut vectors = self.pooling.pool(&states, dim, &batch.offsets);
         if self.normalize {
-            vectors.chunks_exact_mut(dim).for_each(crate::text_model::normalize);
+            vectors.chunks_exact_mut(dim).for_each(normalize);
         }
         Ok(Batch {
             truncated: batch.rows.iter().map(|&row| texts[row].truncated).collect(),

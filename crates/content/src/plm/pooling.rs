@@ -32,6 +32,14 @@ impl Pooling {
     }
 }
 
+/// Brings a vector to norm 1; a zero vector stays.
+pub(super) fn normalize(vector: &mut [f32]) {
+    let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

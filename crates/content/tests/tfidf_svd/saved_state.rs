@@ -80,7 +80,10 @@ fn missing_files_are_named() {
 fn wrong_descriptions_are_refused() {
     type Edit = fn(&mut Value);
     let edits: [(Edit, &str); 8] = [
-        (|d| d["kind"] = json!("word2vec"), "expected `tfidf-svd`, got `word2vec`"),
+        (
+            |d| d["kind"] = json!("word2vec"),
+            "expected one of `tfidf-svd`, `plm`, `endpoint`, got `word2vec`",
+        ),
         (|d| d["version"] = json!(99), "`version`: expected 1, got 99"),
         (|d| d["dim"] = json!(0), "`dim`"),
         (|d| d["dim"] = json!(1u64 << 60), "`dim`"),
