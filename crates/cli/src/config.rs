@@ -107,9 +107,10 @@ impl EmbedConfig {
         choose(&mut self.model, &mut self.endpoint, model);
     }
 
-    fn check(&self) -> das_content::Result<()> {
-        self.plm.check()?;
-        if self.model == EmbedConfig::ENDPOINT { self.endpoint.check() } else { Ok(()) }
+    /// Refuses an endpoint that cannot work, naming the key. Only embedding needs one: settings that
+    /// were written down lack its address.
+    pub fn check_endpoint(&self) -> anyhow::Result<()> {
+        Ok(self.endpoint.check().map_err(|error| content_usage("embed", error))?)
     }
 }
 
@@ -304,7 +305,7 @@ impl RunConfig {
         self.train.check().map_err(usage)?;
         self.methods().check().map_err(usage)?;
         self.content.validate().map_err(|error| content_usage("content", error))?;
-        self.embed.check().map_err(|error| content_usage("embed", error))?;
+        self.embed.plm.check().map_err(|error| content_usage("embed", error))?;
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
         self.budget(Preset::Standard)?;
@@ -416,6 +417,21 @@ mod tests {
         let config = load(&[]).unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn settings_of_an_endpoint_are_read_back_without_its_address() {
+        let overrides = ["embed.model=endpoint", "embed.endpoint.url=http://localhost:8000/v1"];
+        let config = load(&overrides).unwrap();
+        let text = config.to_toml().unwrap();
+        assert!(!text.contains("localhost"), "{text}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        let again = RunConfig::load(Some(&path), &[]).unwrap();
+        assert_eq!(again.embed.model, EmbedConfig::ENDPOINT);
+        let message = again.embed.check_endpoint().unwrap_err().to_string();
+        assert!(message.contains("embed.endpoint.url"), "{message}");
     }
 
     #[test]

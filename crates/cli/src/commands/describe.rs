@@ -1,6 +1,7 @@
 //! `das describe`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use das_core::{Side, files};
 use das_data::tables::read_entities;
@@ -10,7 +11,7 @@ use crate::args::DescribeArgs;
 use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
-use crate::pipeline::{Context, Prepared, describe_side, describe_table};
+use crate::pipeline::{Context, Prepared, Written, describe_sides, describe_table};
 use crate::usage::UsageError;
 
 /// Describes both sides of a data set, or a table of items or users.
@@ -23,27 +24,19 @@ pub fn run(args: &DescribeArgs) -> anyhow::Result<()> {
     use_threads(config.threads)?;
     let (cancel, bars) = (interrupt::install()?, Bars::new());
     let context = Context { bars: &bars, cancel: &cancel };
-    let mut written = BTreeMap::new();
-    let place = match (&args.data, &args.items, &args.users, &args.out) {
+    let (written, place) = match (&args.data, &args.items, &args.users, &args.out) {
         (Some(data), None, None, out) => {
             let prepared = Prepared::open(data, &config.data)?;
             let folder = out.as_ref().unwrap_or(data);
             files::create_folder(folder)?;
-            for side in args.side.map_or(Side::BOTH.to_vec(), |side| vec![side.into()]) {
-                let made = describe_side(&prepared, &config, side, folder, context)?;
-                written.insert(side.name(), made);
-            }
-            folder
+            let sides = args.side.map_or(Side::BOTH.to_vec(), |side| vec![side.into()]);
+            (describe_sides(&prepared, &config, &sides, folder, context)?, folder)
         }
         (None, Some(items), None, Some(out)) => {
-            let table = read_entities(items, Side::Item)?.table;
-            written.insert("item", describe_table(&table, &config, out, context)?);
-            out
+            (describe_alone(items, Side::Item, &config, out, context)?, out)
         }
         (None, None, Some(users), Some(out)) => {
-            let table = read_entities(users, Side::User)?.table;
-            written.insert("user", describe_table(&table, &config, out, context)?);
-            out
+            (describe_alone(users, Side::User, &config, out, context)?, out)
         }
         _ => {
             let message = "name one of --data, --items and --users; the last two need --out";
@@ -57,4 +50,16 @@ pub fn run(args: &DescribeArgs) -> anyhow::Result<()> {
         "descriptions are in {}; `--set data.texts=descriptions` makes texts of them\n",
         place.display()
     ))
+}
+
+fn describe_alone(
+    path: &Path,
+    side: Side,
+    config: &RunConfig,
+    out: &Path,
+    context: Context<'_>,
+) -> anyhow::Result<BTreeMap<String, Written>> {
+    let table = read_entities(path, side)?.table;
+    let written = describe_table(&table, config, out, context)?;
+    Ok([(side.name().to_string(), written)].into())
 }

@@ -12,7 +12,6 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<()> {
     let mut config = RunConfig::load(args.settings.config.as_deref(), &args.settings.overrides)?;
     if let Some(model) = &args.model {
         config.embed.choose(model);
-        config.check()?;
     }
     use_threads(config.threads)?;
     let cancel = interrupt::install()?;

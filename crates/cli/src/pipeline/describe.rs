@@ -36,25 +36,34 @@ pub struct Written {
     asked: usize,
 }
 
-/// Describes the entities of `side` in the data set's folder, or in `folder`.
-pub fn describe_side(
+/// Describes the entities of `sides` and writes the descriptions into `folder`. Templates are
+/// checked for all sides before the first prompt is sent.
+pub fn describe_sides(
     prepared: &Prepared,
     config: &RunConfig,
-    side: Side,
+    sides: &[Side],
     folder: &Path,
     context: Context<'_>,
-) -> anyhow::Result<Written> {
-    let told = || facts(prepared, config, side);
-    let plain = field_texts(prepared, config, side)?;
-    let (found, model) = write(&plain, told, config, context)?;
-    let path = folder.join(descriptions::descriptions_file(side));
-    descriptions::write(&path, side, prepared.ids(side), &found.texts)?;
-    let written = summary(&found, model, field_source(prepared, config, side)?);
-    let mut all = provenance(folder)?;
-    all.insert(side.name().to_string(), written.clone());
-    let json = serde_json::to_vec_pretty(&all)?;
-    files::write_bytes_atomic(&folder.join(PROVENANCE_FILE), &json)?;
-    Ok(written)
+) -> anyhow::Result<BTreeMap<String, Written>> {
+    let tasks = sides.iter().map(|&side| {
+        let plain = field_texts(prepared, config, side)?;
+        let told = facts(prepared, config, side)?;
+        anyhow::Ok((side, Task { plain, told }))
+    });
+    let tasks = tasks.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut made = BTreeMap::new();
+    for (side, task) in tasks {
+        let (found, model) = task.write(config, context)?;
+        let path = folder.join(descriptions::descriptions_file(side));
+        descriptions::write(&path, side, prepared.ids(side), &found.texts)?;
+        let written = summary(&found, model, field_source(prepared, config, side)?);
+        let mut all = provenance(folder)?;
+        all.insert(side.name().to_string(), written.clone());
+        let json = serde_json::to_vec_pretty(&all)?;
+        files::write_bytes_atomic(&folder.join(PROVENANCE_FILE), &json)?;
+        made.insert(side.name().to_string(), written);
+    }
+    Ok(made)
 }
 
 /// Describes the entities of a table that stands alone.
@@ -68,14 +77,12 @@ pub fn describe_table(
     let mut fields = config.clone();
     fields.data.texts = TextSource::Fields;
     let plain = lone_texts(table, &fields, side)?;
-    let told = || {
-        let template = config.describe.template(table);
-        Ok(match side {
-            Side::Item => item_texts(table, Some(&template))?,
-            Side::User => profile_texts(table, &user_config(config, template))?,
-        })
+    let template = config.describe.template(table);
+    let told = match side {
+        Side::Item => item_texts(table, Some(&template))?,
+        Side::User => profile_texts(table, &user_config(config, template))?,
     };
-    let (found, model) = write(&plain, told, config, context)?;
+    let (found, model) = Task { plain, told }.write(config, context)?;
     descriptions::write(out, side, table.ids(), &found.texts)?;
     Ok(summary(&found, model, files::sha256_file(table.path())?))
 }
@@ -105,29 +112,38 @@ fn summary(found: &Descriptions, model: String, source: String) -> Written {
     }
 }
 
-/// The descriptions, and the name of the model that wrote them. `plain` is all that is known of an
-/// entity: where it is blank, there is nothing to describe, whatever the prompt says.
-fn write(
-    plain: &[String],
-    told: impl FnOnce() -> anyhow::Result<Vec<String>>,
-    config: &RunConfig,
-    Context { bars, cancel }: Context<'_>,
-) -> anyhow::Result<(Descriptions, String)> {
-    let describe = &config.describe;
-    if describe.model == DescribeConfig::TEMPLATE {
-        let found = Descriptions { texts: plain.to_vec(), truncated: 0, asked: 0 };
-        return Ok((found, describe.model.clone()));
+/// What is to be described.
+struct Task {
+    /// All that is known of each entity. Where it is blank, there is nothing to describe, whatever
+    /// the prompt says.
+    plain: Vec<String>,
+    /// What the model is told of it.
+    told: Vec<String>,
+}
+
+impl Task {
+    /// The descriptions, and the name of the model that wrote them.
+    fn write(
+        self,
+        config: &RunConfig,
+        Context { bars, cancel }: Context<'_>,
+    ) -> anyhow::Result<(Descriptions, String)> {
+        let Task { plain, told } = self;
+        let describe = &config.describe;
+        if describe.model == DescribeConfig::TEMPLATE {
+            let found = Descriptions { texts: plain, truncated: 0, asked: 0 };
+            return Ok((found, describe.model.clone()));
+        }
+        let prompts: Vec<&str> = told
+            .iter()
+            .zip(&plain)
+            .map(|(told, plain)| if plain.trim().is_empty() { "" } else { told.as_str() })
+            .collect();
+        let (model, name) = open(describe, config.seed)?;
+        let cache = open_cache(&config.embed)?;
+        let found = das_content::describe(&*model, &prompts, cache.as_ref(), bars, cancel)?;
+        Ok((found, name))
     }
-    let told = told()?;
-    let prompts: Vec<&str> = told
-        .iter()
-        .zip(plain)
-        .map(|(told, plain)| if plain.trim().is_empty() { "" } else { told.as_str() })
-        .collect();
-    let (model, name) = open(describe, config.seed)?;
-    let cache = open_cache(&config.embed)?;
-    let found = das_content::describe(&*model, &prompts, cache.as_ref(), bars, cancel)?;
-    Ok((found, name))
 }
 
 /// The language model that the settings name, and what people call it.

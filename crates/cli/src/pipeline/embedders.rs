@@ -50,6 +50,7 @@ pub fn open(
             return Ok(Opened { embedder: Box::new(embedder), report });
         }
         EmbedConfig::ENDPOINT => {
+            embed.check_endpoint()?;
             PublishedModel::remote(&embed.endpoint, open_cache(embed)?, config.seed, cancel)?
         }
         folder => PublishedModel::local(Path::new(folder), &embed.plm, open_cache(embed)?)?,
@@ -67,7 +68,8 @@ pub fn reopen(
     let EmbedderIdentity { kind, .. } = das_content::saved_identity(folder)?;
     let builtin = kind == TfidfSvd::KIND;
     let local = !matches!(embed.model.as_str(), EmbedConfig::BUILTIN | EmbedConfig::ENDPOINT);
-    let remote = embed.model == EmbedConfig::ENDPOINT;
+    // Settings that were written down lack the address.
+    let remote = embed.model == EmbedConfig::ENDPOINT && !embed.endpoint.url.is_empty();
     let models = das_content::Models {
         folder: local.then(|| Path::new(&embed.model)),
         endpoint: remote.then_some(&embed.endpoint),

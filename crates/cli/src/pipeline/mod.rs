@@ -15,7 +15,7 @@ mod train_run;
 pub use attach::{PublishedRun, vq_field};
 pub use comparison::{Candidate, Source, Tokenizers};
 pub use content::{SideVectors, embed_data, vectors};
-pub use describe::{describe_side, describe_table};
+pub use describe::{Written, describe_sides, describe_table};
 pub use embedders::reopen;
 pub use fit::{Fitted, fit};
 pub use intrinsics::{Behaviour, InspectReport, SideReport};
