@@ -3,7 +3,8 @@
 //! Every embedder stands behind the [`Embedder`] trait, saves its fitted state into a folder that
 //! travels in the artifact, and is read back by [`load`], so that a text written after training
 //! can still be encoded. The embedder of this crate is [`TfidfSvd`], which needs no download.
-//! [`endpoint`] has clients for models that run on a server.
+//! [`endpoint`] has clients for models that run on a server. With the feature `models`, `Plm` and
+//! `Gguf` run published models in this process.
 //!
 //! ```
 //! use das_content::{Embedder, TfidfSvd, TfidfSvdConfig};
@@ -25,6 +26,8 @@
 mod embedder;
 pub mod endpoint;
 mod error;
+#[cfg(feature = "models")]
+mod gguf;
 mod linalg;
 #[cfg(feature = "models")]
 mod plm;
@@ -34,6 +37,8 @@ mod tfidf_svd;
 pub use embedder::{DESCRIPTION_FILE, Embedder, EmbedderIdentity, Embeddings, load};
 pub use endpoint::{ChatClient, Completion, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
+#[cfg(feature = "models")]
+pub use gguf::{Gguf, GgufConfig};
 #[cfg(feature = "models")]
 pub use plm::{Plm, PlmConfig, Pooling};
 pub use text_model::{Batch, Done, TextModel};
