@@ -42,6 +42,7 @@ pub trait TextModel: Send + Sync + std::fmt::Debug {
 }
 
 /// Brings a vector to norm 1; a zero vector stays.
+#[cfg(feature = "models")]
 pub(crate) fn normalize(vector: &mut [f32]) {
     let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     if norm > 0.0 {
