@@ -122,9 +122,9 @@ pub struct DescribeArgs {
     /// Only this side of the data set
     #[arg(long, value_enum, requires = "data")]
     pub side: Option<SideArg>,
-    /// What describes: `template`, which joins the fields, or the address of an OpenAI-compatible
-    /// endpoint, http://host/v1
-    #[arg(long, value_name = "template|URL")]
+    /// What describes: `template`, which joins the fields; the .gguf file of a language model; or
+    /// the address of an OpenAI-compatible endpoint, http://host/v1
+    #[arg(long, value_name = "template|FILE|URL")]
     pub model: Option<String>,
     /// The folder, or for a table the Parquet file, to write; the data-set folder by default
     #[arg(long, value_name = "DIR|FILE")]

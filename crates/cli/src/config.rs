@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use das_content::{EndpointConfig, PlmConfig, TfidfSvdConfig};
+use das_content::{EndpointConfig, GgufConfig, PlmConfig, TfidfSvdConfig};
 use das_core::Side;
 use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
@@ -118,8 +118,8 @@ impl EmbedConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DescribeConfig {
-    /// `template`, which joins the fields and asks nobody, or `endpoint`, as its own section
-    /// describes it.
+    /// `template`, which joins the fields and asks nobody; `endpoint`, as its own section describes
+    /// it; or a .gguf file.
     pub model: String,
     /// What the model is asked to do.
     pub system: String,
@@ -127,6 +127,8 @@ pub struct DescribeConfig {
     pub item_facts: String,
     /// Template of what it is told of a user; empty lists every column, and `{history}`.
     pub user_facts: String,
+    /// How a .gguf file is run.
+    pub gguf: GgufConfig,
     /// A server that chats.
     pub endpoint: EndpointConfig,
 }
@@ -142,6 +144,7 @@ impl Default for DescribeConfig {
                 .to_string(),
             item_facts: String::new(),
             user_facts: String::new(),
+            gguf: GgufConfig::default(),
             endpoint: EndpointConfig::default(),
         }
     }
@@ -157,13 +160,14 @@ impl DescribeConfig {
         *self == DescribeConfig::default()
     }
 
-    /// Takes what stands after `--model`: `template`, or the address of an endpoint.
+    /// Takes what stands after `--model`: `template`, a .gguf file, or the address of an endpoint.
     pub fn choose(&mut self, model: &str) {
         choose(&mut self.model, &mut self.endpoint, model);
     }
 
     /// Refuses values that cannot work, naming the key. Only describing needs them.
     pub fn check(&self) -> anyhow::Result<()> {
+        self.gguf.check().map_err(|error| content_usage("describe.gguf", error))?;
         if self.model == DescribeConfig::ENDPOINT {
             self.endpoint.check().map_err(|error| content_usage("describe", error))?;
         }

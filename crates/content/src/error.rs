@@ -1,5 +1,8 @@
 //! The errors of this crate.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 /// What can go wrong with embedders.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -54,3 +57,16 @@ pub enum Error {
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Holds the value of a setting against its range.
+pub(crate) fn within<T: PartialOrd + Display>(
+    key: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("a value from {} to {}", range.start(), range.end());
+    Err(Error::Config { key, expected, got: value.to_string() })
+}

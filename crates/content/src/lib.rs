@@ -29,6 +29,7 @@ mod describe;
 mod embedder;
 pub mod endpoint;
 mod error;
+mod gguf;
 mod linalg;
 mod plm;
 mod published;
@@ -42,6 +43,9 @@ pub use embedder::{
 };
 pub use endpoint::{ChatClient, Dialect, EndpointConfig, EndpointEmbedder};
 pub use error::{Error, Result};
+#[cfg(feature = "models")]
+pub use gguf::Gguf;
+pub use gguf::GgufConfig;
 #[cfg(feature = "models")]
 pub use plm::Plm;
 pub use plm::{PlmConfig, Pooling};

@@ -154,13 +154,42 @@ fn open(describe: &DescribeConfig, seed: u64) -> anyhow::Result<(Box<dyn Languag
             let client = ChatClient::new(&describe.endpoint, system, seed)?;
             Ok((Box::new(client), describe.endpoint.model.clone()))
         }
+        file if file.ends_with(".gguf") => {
+            let name = Path::new(file).file_stem().unwrap_or_default();
+            Ok((local(Path::new(file), describe, system, seed)?, name.to_string_lossy().into()))
+        }
         other => Err(UsageError(format!(
-            "describe.model: expected `{}`, `{}` or the address of an endpoint, found `{other}`",
+            "describe.model: expected `{}`, `{}`, a .gguf file or the address of an endpoint, found \
+             `{other}`",
             DescribeConfig::TEMPLATE,
             DescribeConfig::ENDPOINT
         ))
         .into()),
     }
+}
+
+#[cfg(feature = "models")]
+fn local(
+    file: &Path,
+    describe: &DescribeConfig,
+    system: Option<&str>,
+    seed: u64,
+) -> anyhow::Result<Box<dyn LanguageModel>> {
+    Ok(Box::new(das_content::Gguf::open(file, &describe.gguf, system, seed)?))
+}
+
+#[cfg(not(feature = "models"))]
+fn local(
+    file: &Path,
+    _: &DescribeConfig,
+    _: Option<&str>,
+    _: u64,
+) -> anyhow::Result<Box<dyn LanguageModel>> {
+    anyhow::bail!(
+        "{}: this build runs no models in process; build with `--features models`, or use an \
+         endpoint",
+        file.display()
+    )
 }
 
 /// What the model is told of each entity.

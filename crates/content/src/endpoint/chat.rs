@@ -159,7 +159,7 @@ fn read(body: &[u8]) -> Result<Completion, Fault> {
 
 /// What follows a model's reasoning. Some templates have the opening tag in the prompt, so that the
 /// closing one stands alone; reasoning that was cut off has only the opening one.
-fn without_reasoning(text: &str) -> &str {
+pub(crate) fn without_reasoning(text: &str) -> &str {
     match text.rsplit_once("</think>") {
         Some((_, answer)) => answer,
         None if text.trim_start().starts_with("<think>") => "",

@@ -1,11 +1,11 @@
 //! Settings of a remote inference server.
 
-use std::fmt::{self, Display};
-use std::ops::RangeInclusive;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
+use crate::error::within;
 use crate::{Error, Result};
 
 /// What stands in `Debug` outputs instead of something private.
@@ -203,16 +203,4 @@ fn is_in_keys(byte: u8) -> bool {
 fn is_variable_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     name.bytes().all(allowed) && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
-}
-
-fn within<T: PartialOrd + Display>(
-    key: &'static str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<()> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let expected = format!("a value from {} to {}", range.start(), range.end());
-    Err(Error::Config { key, expected, got: value.to_string() })
 }

@@ -6,7 +6,7 @@
 //! done is the caller's to keep. Where a server stands and the key to it are private: neither
 //! appears in an error, an identity or a `Debug` output (`secrets`).
 
-mod chat;
+pub(crate) mod chat;
 mod client;
 mod config;
 mod embedder;

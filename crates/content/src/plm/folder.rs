@@ -198,7 +198,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// A text file of a size that descriptions have.
-pub(super) fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     let length = std::fs::metadata(path).map_err(das_core::Error::io(path, "cannot read"))?.len();
     if length > MAX_JSON_BYTES {
         let message = format!("expected at most {MAX_JSON_BYTES} bytes, got {length}");

@@ -28,4 +28,6 @@ pub(crate) const KIND: &str = "plm";
 
 pub use self::config::{PlmConfig, Pooling};
 #[cfg(feature = "models")]
+pub(crate) use self::folder::read_text;
+#[cfg(feature = "models")]
 pub use self::model::Plm;
