@@ -47,7 +47,7 @@ pub fn describe_sides(
 ) -> anyhow::Result<BTreeMap<String, Written>> {
     let tasks = sides.iter().map(|&side| {
         let plain = field_texts(prepared, config, side)?;
-        let told = facts(prepared, config, side)?;
+        let told = if config.describe.asks() { facts(prepared, config, side)? } else { Vec::new() };
         anyhow::Ok((side, Task { plain, told }))
     });
     let tasks = tasks.collect::<anyhow::Result<Vec<_>>>()?;
@@ -117,7 +117,7 @@ struct Task {
     /// All that is known of each entity. Where it is blank, there is nothing to describe, whatever
     /// the prompt says.
     plain: Vec<String>,
-    /// What the model is told of it.
+    /// What the model is told of it; nothing where none is asked.
     told: Vec<String>,
 }
 
@@ -130,7 +130,7 @@ impl Task {
     ) -> anyhow::Result<(Descriptions, String)> {
         let Task { plain, told } = self;
         let describe = &config.describe;
-        if describe.model == DescribeConfig::TEMPLATE {
+        if !describe.asks() {
             let found = Descriptions { texts: plain, truncated: 0, asked: 0 };
             return Ok((found, describe.model.clone()));
         }
