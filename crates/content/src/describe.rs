@@ -1,12 +1,11 @@
 //! Descriptions: a frozen language model writes about an item or a user from its fields.
 
-use std::collections::HashMap;
-
 use das_core::files;
 use das_core::progress::{Cancel, Progress};
 use serde_json::json;
 
 use crate::cache::{Cache, Key, key};
+use crate::distinct::Distinct;
 use crate::{Error, Result};
 
 /// What a model wrote.
@@ -90,16 +89,12 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(rows: &[&'a str], identity: &str) -> Work<'a> {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let mut prompts = Vec::new();
-        let mut slot = |prompt: &'a str| {
-            *seen.entry(prompt).or_insert_with(|| {
-                prompts.push(prompt);
-                prompts.len() - 1
-            })
-        };
-        let slots =
-            rows.iter().map(|&prompt| (!prompt.trim().is_empty()).then(|| slot(prompt))).collect();
+        let mut distinct = Distinct::default();
+        let slots = rows
+            .iter()
+            .map(|&prompt| (!prompt.trim().is_empty()).then(|| distinct.slot(prompt)))
+            .collect();
+        let prompts = distinct.texts;
         let keys = prompts.iter().map(|prompt| key(&["describe", identity, prompt])).collect();
         Work { answers: vec![None; prompts.len()], prompts, keys, slots }
     }

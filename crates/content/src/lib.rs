@@ -26,6 +26,7 @@
 
 mod cache;
 mod describe;
+mod distinct;
 mod embedder;
 pub mod endpoint;
 mod error;

@@ -1,6 +1,5 @@
 //! A published model as an embedder: asked only for what is not known yet.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use das_core::progress::{Cancel, Progress};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cache::{Cache, Key, key};
+use crate::distinct::Distinct;
 use crate::embedder::DESCRIPTION_FILE;
 use crate::text_model::{Batch, TextModel};
 use crate::{
@@ -165,19 +165,16 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(rows: &[&'a str], identity: &EmbedderIdentity) -> Work<'a> {
         let model = serde_json::to_string(identity).expect("plain data");
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let (mut texts, mut slots, mut fallback_rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut distinct = Distinct::default();
+        let (mut slots, mut fallback_rows) = (Vec::new(), Vec::new());
         for (row, &text) in rows.iter().enumerate() {
             let blank = text.trim().is_empty();
             if blank {
                 fallback_rows.push(row);
             }
-            let text = if blank { BLANK } else { text };
-            slots.push(*seen.entry(text).or_insert_with(|| {
-                texts.push(text);
-                texts.len() - 1
-            }));
+            slots.push(distinct.slot(if blank { BLANK } else { text }));
         }
+        let texts = distinct.texts;
         let keys = texts.iter().map(|text| key(&[&model, text])).collect();
         Work {
             dim: identity.dim,

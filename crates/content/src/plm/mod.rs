@@ -5,29 +5,15 @@
 //! text → token ids (`tokens`) → packed batches of similar length (`batches`) → states of all
 //! tokens (`network`, on the training engine) → one vector a text (`pooling`).
 
-#[cfg(feature = "models")]
-mod architecture;
-#[cfg(feature = "models")]
-mod batches;
 mod config;
 #[cfg(feature = "models")]
-mod folder;
-#[cfg(feature = "models")]
-mod model;
-#[cfg(feature = "models")]
-mod network;
-#[cfg(feature = "models")]
-mod pooling;
-#[cfg(feature = "models")]
-mod tokens;
-#[cfg(feature = "models")]
-mod weights;
-
-/// The kind that descriptions and identities carry.
-pub(crate) const KIND: &str = "plm";
+mod engine;
 
 pub use self::config::{PlmConfig, Pooling};
 #[cfg(feature = "models")]
-pub(crate) use self::folder::read_text;
+pub use self::engine::Plm;
 #[cfg(feature = "models")]
-pub use self::model::Plm;
+pub(crate) use self::engine::read_text;
+
+/// The kind that descriptions and identities carry.
+pub(crate) const KIND: &str = "plm";

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::config::Pooling;
+use crate::plm::Pooling;
 
 impl Pooling {
     /// One vector a sequence: sequence `s` owns the rows `offsets[s]..offsets[s + 1]` of `states`,

@@ -7,7 +7,7 @@ use das_core::files;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::config::Pooling;
+use crate::plm::Pooling;
 use crate::{Error, Result};
 
 /// Descriptions are kilobytes, tokenizers up to some tens of megabytes.

@@ -1,5 +1,13 @@
 //! A pretrained language model, from folder to vectors.
 
+mod architecture;
+mod batches;
+mod folder;
+mod network;
+mod pooling;
+mod tokens;
+mod weights;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,14 +15,15 @@ use das_core::progress::{Cancel, Progress};
 use das_core::{DenseMatrix, files};
 use das_nn::Device;
 
-use super::architecture::Architecture;
-use super::batches::{Packed, pack};
-use super::config::{PlmConfig, Pooling};
-use super::folder::{ModelFolder, missing, read_text};
-use super::network::Network;
-use super::pooling::normalize;
-use super::tokens::{TokenIds, Tokens};
-use super::weights::Weights;
+use self::architecture::Architecture;
+use self::batches::{Packed, pack};
+pub(crate) use self::folder::read_text;
+use self::folder::{ModelFolder, missing};
+use self::network::Network;
+use self::pooling::normalize;
+use self::tokens::{TokenIds, Tokens};
+use self::weights::Weights;
+use crate::plm::{PlmConfig, Pooling};
 use crate::text_model::{Batch, Done, TextModel};
 use crate::{EmbedderIdentity, Result};
 
@@ -75,7 +84,7 @@ impl Plm {
             .as_bytes(),
         );
         let identity =
-            EmbedderIdentity { kind: super::KIND.into(), version: Self::VERSION, dim, hash };
+            EmbedderIdentity { kind: crate::plm::KIND.into(), version: Self::VERSION, dim, hash };
         let network = Network::load(architecture, &weights, &Device::cpu())?;
         let batch_tokens = config.batch_tokens;
         Ok(Plm { network, tokens, pooling, normalize, prefix, max_length, batch_tokens, identity })
