@@ -1,6 +1,7 @@
 //! The run's settings: one TOML file, overrides from the command line, checked once.
 
 mod content;
+mod views;
 
 use std::path::Path;
 
@@ -11,13 +12,14 @@ use das_core::sid::{CollisionConfig, CollisionPolicy, MAX_DIGITS};
 use das_data::SplitKind;
 use das_eval::presets::{Budget, Preset};
 use das_model::{
-    LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig, RqkmeansConfig, RqvaeConfig,
-    TrainConfig,
+    Fusion, LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig, RqkmeansConfig,
+    RqvaeConfig, TrainConfig,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::content::{DescribeConfig, EmbedConfig, TextSource};
+pub use self::views::ViewConfig;
 use crate::usage::UsageError;
 
 /// Everything that a run depends on besides its data. Every key has a default.
@@ -95,6 +97,13 @@ pub struct DataConfig {
     pub item_cf: String,
     /// The same of users.
     pub user_cf: String,
+    /// Views that an item's content consists of, e.g. `[{name="title", text="{title}"},
+    /// {name="image", vectors="images.parquet"}]`; empty makes one vector of its whole text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub item_views: Vec<ViewConfig>,
+    /// The same of users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user_views: Vec<ViewConfig>,
 }
 
 impl Default for DataConfig {
@@ -110,7 +119,25 @@ impl Default for DataConfig {
             history_text: String::new(),
             item_cf: String::new(),
             user_cf: String::new(),
+            item_views: Vec::new(),
+            user_views: Vec::new(),
         }
+    }
+}
+
+impl DataConfig {
+    /// The views of a side; none where its content is one vector.
+    pub fn views(&self, side: Side) -> &[ViewConfig] {
+        match side {
+            Side::User => &self.user_views,
+            Side::Item => &self.item_views,
+        }
+    }
+
+    /// Files of the data-set folder that views of either side come from.
+    pub fn view_files(&self) -> impl Iterator<Item = &str> {
+        let views = self.user_views.iter().chain(&self.item_views);
+        views.filter_map(|view| view.vectors.as_deref())
     }
 }
 
@@ -178,6 +205,9 @@ impl RunConfig {
         self.embed.plm.check().map_err(|error| content_usage("embed", error))?;
         self.collision.check().map_err(usage)?;
         self.check_digits()?;
+        views::check("data.item_views", &self.data.item_views)?;
+        views::check("data.user_views", &self.data.user_views)?;
+        self.check_fusion()?;
         self.budget(Preset::Standard)?;
         let cold = self.data.cold_items;
         if !(0.0..1.0).contains(&cold) {
@@ -191,6 +221,22 @@ impl RunConfig {
             return Err(
                 UsageError(format!("config key `threads`: 0 to 4096, found {found}")).into()
             );
+        }
+        Ok(())
+    }
+
+    /// Views that stand end to end share the first layer among them.
+    fn check_fusion(&self) -> anyhow::Result<()> {
+        for side in Side::BOTH {
+            let (views, tokenizer) = (self.data.views(side).len(), self.model.tokenizer(side));
+            let width = *tokenizer.hidden.first().unwrap_or(&self.model.code_dim);
+            if self.model.fusion == Fusion::Concat && views > width {
+                return Err(UsageError(format!(
+                    "config key `model.fusion`: `concat` needs a first layer at least as wide as \
+                     there are {side} views ({views}), found one of width {width}"
+                ))
+                .into());
+            }
         }
         Ok(())
     }

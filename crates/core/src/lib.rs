@@ -18,10 +18,12 @@ pub mod progress;
 pub mod sid;
 mod side;
 pub mod streams;
+mod views;
 
 pub use clicks::{ClickEpoch, Clicks, HeldOut};
 pub use error::{Error, Result};
 pub use ids::{EntityIds, IdIndex};
 pub use mapped::MappedMatrix;
-pub use matrix::{DenseMatrix, RowMatrix};
+pub use matrix::{DenseMatrix, RowMatrix, ViewedMatrix};
 pub use side::Side;
+pub use views::Views;

@@ -1,6 +1,6 @@
 //! Matrices of content vectors, read row by row so that they need not fit in memory.
 
-use crate::{Error, Result};
+use crate::{Error, Result, Views};
 
 /// A read-only f32 matrix `[rows, dim]`. Implementations may be memory-mapped.
 pub trait RowMatrix: Send + Sync {
@@ -12,6 +12,11 @@ pub trait RowMatrix: Send + Sync {
 
     /// Row `row`, of length [`RowMatrix::dim`].
     fn row(&self, row: usize) -> &[f32];
+
+    /// What a row consists of.
+    fn views(&self) -> Views {
+        Views::one(self.dim())
+    }
 
     /// Copies `rows` into `out`, row-major; `out` has `rows.len() * dim` values.
     fn gather(&self, rows: &[u32], out: &mut [f32]) {
@@ -57,5 +62,43 @@ impl RowMatrix for DenseMatrix {
 
     fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.dim..(row + 1) * self.dim]
+    }
+}
+
+/// A matrix whose rows consist of several views.
+pub struct ViewedMatrix {
+    matrix: Box<dyn RowMatrix>,
+    views: Views,
+}
+
+impl ViewedMatrix {
+    /// Says what the rows of `matrix` consist of; the widths must add up to theirs.
+    pub fn new(matrix: Box<dyn RowMatrix>, views: Views) -> Result<ViewedMatrix> {
+        if matrix.dim() != views.dim() {
+            return Err(Error::Invalid(format!(
+                "vectors of width {} cannot be views of widths {:?}",
+                matrix.dim(),
+                views.widths()
+            )));
+        }
+        Ok(ViewedMatrix { matrix, views })
+    }
+}
+
+impl RowMatrix for ViewedMatrix {
+    fn rows(&self) -> usize {
+        self.matrix.rows()
+    }
+
+    fn dim(&self) -> usize {
+        self.matrix.dim()
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        self.matrix.row(row)
+    }
+
+    fn views(&self) -> Views {
+        self.views.clone()
     }
 }

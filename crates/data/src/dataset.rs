@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use das_core::{EntityIds, Side, files};
 
-use crate::embeddings::{self, EmbeddingMatrix};
+use crate::embeddings::{self, EmbeddingMatrix, ViewVectors};
 use crate::interactions::Interactions;
 use crate::table::EntityTable;
 use crate::{Error, Result};
@@ -102,6 +102,12 @@ impl DataSet {
     /// memory-mapped and checked (finite, not all zero, one width, no entity missing).
     pub fn embeddings(&self, side: Side) -> Result<Option<EmbeddingMatrix>> {
         embeddings::open(&self.folder, self.table(side))
+    }
+
+    /// Ready-made vectors of one view of a side, from a file of the folder; see
+    /// [`ViewVectors::open`].
+    pub fn view(&self, side: Side, file: &str, name: &str) -> Result<ViewVectors> {
+        ViewVectors::open(&self.folder.join(file), name, self.table(side))
     }
 
     /// SHA-256 of each data file, by file name.

@@ -39,7 +39,7 @@ mod write;
 
 pub use clicks::{CoClickConfig, TrainingClicks};
 pub use dataset::{DataSet, INTERACTIONS_FILE, table_file};
-pub use embeddings::EmbeddingMatrix;
+pub use embeddings::{EmbeddingMatrix, ViewVectors};
 pub use error::{Error, Result};
 pub use interactions::{Interactions, LogColumns, OrderKind};
 pub use source::{Format, Source};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use das_core::Side;
 
-use crate::embeddings::{EmbeddingMatrix, read_vectors};
+use crate::embeddings::{EmbeddingMatrix, ViewVectors, Wanted, read_vectors};
 use crate::id_column::require_unique;
 use crate::parquet_file::ParquetFile;
 use crate::source::{Format, Source};
@@ -16,8 +16,34 @@ use crate::{Error, Result};
 pub struct Entities {
     /// Ids and columns; [`crate::texts`] makes texts of them.
     pub table: EntityTable,
-    /// The vectors, where the file (Parquet only) has a column of them; one row an entity.
-    pub embeddings: Option<EmbeddingMatrix>,
+    /// Columns of vectors that the file (Parquet only) has.
+    pub vectors: Vec<String>,
+}
+
+impl Entities {
+    /// The vectors of the only column of them, if there is one; one row an entity.
+    ///
+    /// # Errors
+    /// Two such columns, or a vector that is missing or malformed.
+    pub fn embeddings(&self) -> Result<Option<EmbeddingMatrix>> {
+        if self.vectors.is_empty() {
+            return Ok(None);
+        }
+        let path = self.table.path();
+        let vectors = read_vectors(path, self.table.side(), Wanted::Only)?;
+        Ok(Some(EmbeddingMatrix::in_file_order(path, vectors.matrix)))
+    }
+
+    /// The vectors of column `name`, if there is one; entities may lack theirs.
+    ///
+    /// # Errors
+    /// A malformed vector, or a column without any.
+    pub fn view(&self, name: &str) -> Result<Option<ViewVectors>> {
+        if !self.vectors.iter().any(|column| column == name) {
+            return Ok(None);
+        }
+        ViewVectors::open(self.table.path(), name, &self.table).map(Some)
+    }
 }
 
 /// Reads a table of `side` from Parquet, CSV or JSON lines, told by the extension. The id column
@@ -28,7 +54,7 @@ pub fn read_entities(path: &Path, side: Side) -> Result<Entities> {
         format => {
             let builder = read_records(&Source::new(path, format), side, side.id_column())?;
             let integers = all_integers(builder.ids());
-            Ok(Entities { table: builder.finish(path, integers)?, embeddings: None })
+            Ok(Entities { table: builder.finish(path, integers)?, vectors: Vec::new() })
         }
     }
 }
@@ -36,13 +62,9 @@ pub fn read_entities(path: &Path, side: Side) -> Result<Entities> {
 fn read_parquet(path: &Path, side: Side) -> Result<Entities> {
     let table = EntityTable::read_parquet(path, side)?;
     let file = ParquetFile::open(path)?;
-    let embeddings = if file.schema().fields().iter().any(|f| is_embedding(f.data_type())) {
-        let vectors = read_vectors(path, side)?;
-        Some(EmbeddingMatrix::in_file_order(path, vectors.matrix))
-    } else {
-        None
-    };
-    Ok(Entities { table, embeddings })
+    let fields = file.schema().fields().iter();
+    let vectors = fields.filter(|f| is_embedding(f.data_type())).map(|f| f.name().clone());
+    Ok(Entities { table, vectors: vectors.collect() })
 }
 
 /// Collects the records of an entity table whose ids stand in `id_column`.

@@ -45,6 +45,9 @@ pub struct ModelConfig {
     pub log_q: bool,
     /// How squared errors are reduced over the dimensions.
     pub reduction: Reduction,
+    /// How the encoders join the views of a content vector, where it consists of several.
+    #[serde(skip_serializing_if = "Fusion::is_default")]
+    pub fusion: Fusion,
     /// Weight μ of the commitment term (paper: 0.25).
     pub commitment_weight: f32,
     /// Whether the alignment gradient also reaches the chosen codes.
@@ -112,6 +115,23 @@ pub enum Reduction {
     Mean,
 }
 
+/// How an encoder joins the views of a content vector, each projected by its own matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fusion {
+    /// Projections to the whole first layer are added: views that agree share its units.
+    #[default]
+    Sum,
+    /// Each view has its own share of the first layer.
+    Concat,
+}
+
+impl Fusion {
+    fn is_default(&self) -> bool {
+        *self == Fusion::default()
+    }
+}
+
 impl Default for ModelConfig {
     fn default() -> ModelConfig {
         ModelConfig {
@@ -127,6 +147,7 @@ impl Default for ModelConfig {
             mask_positives: true,
             log_q: true,
             reduction: Reduction::Sum,
+            fusion: Fusion::Sum,
             commitment_weight: 0.25,
             align_codes: false,
             user: TokenizerConfig::default(),

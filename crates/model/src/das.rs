@@ -117,10 +117,10 @@ impl<'a> DasObjective<'a> {
     ) -> Result<DasObjective<'a>> {
         let inputs = run.inputs;
         let popularity = Side::BOTH.map(|side| PopularityFeatures::new(inputs.clicks, side));
-        let dims = inputs.content.map(|content| content.dim());
+        let views = inputs.content.map(|content| content.views());
         let builder = BatchBuilder::new(inputs.clicks, inputs.content, model);
         Ok(DasObjective {
-            das: Das::new(run.device, model, dims, popularity, run.seed)?,
+            das: Das::new(run.device, model, views, popularity, run.seed)?,
             phase,
             batch_size: config.batch_size,
             inputs,

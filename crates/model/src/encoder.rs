@@ -6,6 +6,7 @@ use das_nn::kernels::{self, Activation};
 use das_nn::safetensors_io::NamedTensor;
 
 use crate::codebooks::{Codebooks, TensorMap, float, float_map};
+use crate::fusion::join_projections;
 use crate::{Error, Result};
 
 /// The encoder, codebooks and decoder of one side, ready to run on plain slices.
@@ -39,7 +40,7 @@ impl SideEncoder {
     /// Copies the weights of `side` out of a model's parameters.
     pub fn from_params(params: &Params, side: Side) -> Result<SideEncoder> {
         let prefix = format!("{side}.");
-        let tensors = params
+        let mut tensors: TensorMap = params
             .ids()
             .filter(|&id| params.name(id).starts_with(&prefix))
             .map(|id| {
@@ -48,6 +49,7 @@ impl SideEncoder {
                 (params.name(id).to_string(), (shape, tensor.to_vec()))
             })
             .collect();
+        join_projections(&mut tensors, &format!("{side}.encoder"));
         SideEncoder::from_map(tensors, side)
     }
 

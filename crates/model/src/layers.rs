@@ -9,40 +9,77 @@ use crate::Result;
 /// Linear layers with ReLU between them and none after the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Mlp {
-    layers: Vec<(ParamId, ParamId)>,
+    layers: Vec<Linear>,
+}
+
+/// A linear layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear {
+    weight: ParamId,
+    bias: ParamId,
+}
+
+impl Linear {
+    /// Registers `NAME.weight` `[fan_out, fan_in]` and `NAME.bias`, drawn uniformly from ±1/√fan_in
+    /// (PyTorch's default for linear layers).
+    pub(crate) fn new(
+        params: &mut Params,
+        name: &str,
+        fan_in: usize,
+        fan_out: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Linear> {
+        let bound = (fan_in as f32).powf(-0.5);
+        let mut draw = |count| uniform(count, bound, rng);
+        let (weight, bias) = (draw(fan_out * fan_in), draw(fan_out));
+        let dense = ParamKind::Dense;
+        let weight = params.add(&format!("{name}.weight"), dense, fan_out, fan_in, &weight)?;
+        let bias = params.add(&format!("{name}.bias"), dense, 1, fan_out, &bias)?;
+        Ok(Linear { weight, bias })
+    }
+
+    /// x `[n, fan_in]` → `[n, fan_out]`.
+    pub(crate) fn forward(self, tape: &mut Tape<'_>, x: Var, act: Activation) -> Var {
+        tape.linear(x, self.weight, self.bias, act)
+    }
 }
 
 impl Mlp {
-    /// Registers `NAME.0.weight`, `NAME.0.bias`, … for layers of the given `widths`, drawn
-    /// uniformly from ±1/√fan_in (PyTorch's default for linear layers).
+    /// Registers `NAME.0`, `NAME.1`, … for layers of the given `widths`.
     pub(crate) fn new(
         params: &mut Params,
         name: &str,
         widths: &[usize],
         rng: &mut impl Rng,
     ) -> Result<Mlp> {
-        let mut layers = Vec::with_capacity(widths.len() - 1);
-        for (at, pair) in widths.windows(2).enumerate() {
-            let (fan_in, fan_out) = (pair[0], pair[1]);
-            let bound = (fan_in as f32).powf(-0.5);
-            let mut draw = |count| uniform(count, bound, rng);
-            let (weight, bias) = (draw(fan_out * fan_in), draw(fan_out));
-            let dense = ParamKind::Dense;
-            let weight =
-                params.add(&format!("{name}.{at}.weight"), dense, fan_out, fan_in, &weight)?;
-            let bias = params.add(&format!("{name}.{at}.bias"), dense, 1, fan_out, &bias)?;
-            layers.push((weight, bias));
-        }
-        Ok(Mlp { layers })
+        Mlp::continued(params, name, widths, 0, rng)
+    }
+
+    /// The same, counting layers from `first`. One width makes no layer.
+    pub(crate) fn continued(
+        params: &mut Params,
+        name: &str,
+        widths: &[usize],
+        first: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Mlp> {
+        let layer = |(at, pair): (usize, &[usize])| {
+            Linear::new(params, &format!("{name}.{}", first + at), pair[0], pair[1], rng)
+        };
+        Ok(Mlp { layers: widths.windows(2).enumerate().map(layer).collect::<Result<_>>()? })
+    }
+
+    /// Whether there is no layer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
     }
 
     /// x `[n, widths[0]]` → `[n, widths[last]]`.
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var) -> Var {
         let mut x = x;
-        for (at, &(weight, bias)) in self.layers.iter().enumerate() {
+        for (at, layer) in self.layers.iter().enumerate() {
             let last = at + 1 == self.layers.len();
-            let activation = if last { Activation::Identity } else { Activation::Relu };
-            x = tape.linear(x, weight, bias, activation);
+            x = layer.forward(tape, x, if last { Activation::Identity } else { Activation::Relu });
         }
         x
     }

@@ -13,6 +13,7 @@ mod config;
 mod das;
 mod encoder;
 mod error;
+mod fusion;
 mod icdm;
 mod layers;
 mod mdam;
@@ -31,7 +32,7 @@ pub use baselines::rqkmeans::RqkmeansConfig;
 pub use baselines::rqvae::RqvaeConfig;
 pub use batch::{Batch, BatchBuilder, Partners, SideBatch};
 pub use config::{
-    Direction, ModelConfig, Reduction, Sides, TableUpdate, TokenizerConfig, TrainConfig,
+    Direction, Fusion, ModelConfig, Reduction, Sides, TableUpdate, TokenizerConfig, TrainConfig,
 };
 pub use encoder::{EncodedRows, SideEncoder};
 pub use error::{Error, Result};

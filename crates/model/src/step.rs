@@ -1,6 +1,6 @@
 //! The joint objective of one step: L = L_sem + α·L_cf + β·L_align.
 
-use das_core::Side;
+use das_core::{Side, Views};
 use das_nn::{Device, InfoNce, ParamId, Params, Tape, Var};
 
 use crate::Result;
@@ -42,6 +42,7 @@ impl ModelConfig {
             code_dim: self.code_dim,
             commitment_weight: self.commitment_weight,
             reduction: self.reduction,
+            fusion: self.fusion,
             straight_to_codes: self.align_codes,
         }
     }
@@ -63,12 +64,13 @@ impl ModelConfig {
 }
 
 impl Das {
-    /// A freshly initialised model. `content_dims` and `popularity` are `[users, items]`; the
-    /// latter also tell how many rows the ID tables have.
+    /// A freshly initialised model. `content` says what content vectors consist of; it and
+    /// `popularity` are `[users, items]`, and the latter also tell how many rows the ID tables
+    /// have.
     pub fn new(
         device: &Device,
         config: &ModelConfig,
-        content_dims: [usize; 2],
+        content: [Views; 2],
         popularity: [PopularityFeatures; 2],
         seed: u64,
     ) -> Result<Das> {
@@ -76,12 +78,11 @@ impl Das {
         let mut params = Params::new(device);
         let rng = |part: &str| das_core::streams::stream(seed, part, 0);
         let mut tokenizers = [None, None];
-        for ((side, dim), tokenizer) in
-            Side::BOTH.into_iter().zip(content_dims).zip(&mut tokenizers)
-        {
+        for ((side, views), tokenizer) in Side::BOTH.into_iter().zip(content).zip(&mut tokenizers) {
             if config.sides.contain(side) {
                 let mut rng = rng(&format!("{side} tokenizer"));
-                *tokenizer = Some(Uism::new(&mut params, side, dim, config.uism(side), &mut rng)?);
+                *tokenizer =
+                    Some(Uism::new(&mut params, side, views, config.uism(side), &mut rng)?);
             }
         }
         let icdm = if config.uses_icdm() {
@@ -153,7 +154,7 @@ impl Das {
             let x = tape.input_slice(side.rows, side.content_dim(), &side.content);
             let output = uism.forward(tape, x, quantize);
             if terms.config.enabled(reconstruction) {
-                let loss = uism.reconstruction(tape, x, output.quantized);
+                let loss = uism.reconstruction(tape, x, &side.content, output.quantized);
                 terms.add(reconstruction, loss);
             }
             if let Some(loss) = output.quantization {

@@ -1,7 +1,7 @@
 //! What every tokenizer offers once trained, whatever the method that trained it.
 
 use das_core::progress::{Cancel, Progress};
-use das_core::{RowMatrix, Side};
+use das_core::{RowMatrix, Side, Views};
 use das_nn::safetensors_io::{self, Contents, NamedTensor};
 
 use crate::encoder::{EncodedRows, SideEncoder};
@@ -37,7 +37,13 @@ pub trait Tokenizer: Send + Sync {
     fn encode_rows(&self, side: Side, content: &[f32]) -> Result<EncodedRows>;
 
     /// Sum over rows of ‖x − x̂‖²; none where the method has no decoder.
-    fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64>;
+    fn squared_error(
+        &self,
+        side: Side,
+        views: &Views,
+        content: &[f32],
+        rows: &EncodedRows,
+    ) -> Option<f64>;
 
     /// The content of `model.safetensors`.
     fn to_bytes(&self) -> Result<Vec<u8>>;
@@ -62,9 +68,10 @@ pub fn encode_all(
 ) -> Result<Encoded> {
     let mut all = EncodedRows::default();
     let mut error = Some(0.0);
+    let views = content.views();
     progress.begin(&format!("encoding {side}s"), Some(content.rows() as u64));
     encode_chunks(tokenizer, side, content, cancel, |chunk, rows| {
-        let squared = tokenizer.squared_error(side, chunk, &rows);
+        let squared = tokenizer.squared_error(side, &views, chunk, &rows);
         error = error.zip(squared).map(|(sum, chunk)| sum + chunk);
         all.codes.extend(rows.codes);
         all.quantized.extend(rows.quantized);
@@ -183,10 +190,15 @@ impl Tokenizer for NeuralTokenizer {
         Ok(encoder.encode(content))
     }
 
-    fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64> {
+    fn squared_error(
+        &self,
+        side: Side,
+        views: &Views,
+        content: &[f32],
+        rows: &EncodedRows,
+    ) -> Option<f64> {
         let decoded = self.side(side)?.decode(&rows.quantized);
-        let square = |(x, y): (&f32, &f32)| f64::from(x - y).powi(2);
-        Some(content.iter().zip(&decoded).map(square).sum())
+        Some(views.squared_error(content, &decoded))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {

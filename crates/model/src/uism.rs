@@ -4,12 +4,13 @@
 //! q = z + sg(Σ_l e^l_{c_l} − z) (straight-through); x̂ = Dec(q). Users and items have one each:
 //! the same code, own weights and own shapes.
 
-use das_core::Side;
+use das_core::{Side, Views};
 use das_nn::{ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
 use rand::Rng;
 
 use crate::Result;
-use crate::config::Reduction;
+use crate::config::{Fusion, Reduction};
+use crate::fusion::Encoder;
 use crate::layers::{Mlp, normal};
 
 /// The shape and the loss of one tokenizer.
@@ -25,6 +26,8 @@ pub(crate) struct UismConfig {
     pub(crate) commitment_weight: f32,
     /// How squared errors are reduced over dimensions.
     pub(crate) reduction: Reduction,
+    /// How the encoder joins views.
+    pub(crate) fusion: Fusion,
     /// Whether a gradient that arrives at q also reaches the chosen codes.
     pub(crate) straight_to_codes: bool,
 }
@@ -33,7 +36,8 @@ pub(crate) struct UismConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct Uism {
     config: UismConfig,
-    encoder: Mlp,
+    views: Views,
+    encoder: Encoder,
     decoder: Mlp,
     codebooks: Vec<ParamId>,
 }
@@ -49,19 +53,19 @@ pub(crate) struct UismOutput {
 }
 
 impl Uism {
-    /// Registers the parameters of `side` for content of width `content_dim`.
+    /// Registers the parameters of `side` for content that consists of `views`.
     pub(crate) fn new(
         params: &mut Params,
         side: Side,
-        content_dim: usize,
+        views: Views,
         config: UismConfig,
         rng: &mut impl Rng,
     ) -> Result<Uism> {
-        let mut widths = vec![content_dim];
-        widths.extend(&config.hidden);
-        widths.push(config.code_dim);
-        let encoder = Mlp::new(params, &format!("{side}.encoder"), &widths, rng)?;
+        let mut widths = [&config.hidden[..], &[config.code_dim]].concat();
+        let name = format!("{side}.encoder");
+        let encoder = Encoder::new(params, &name, &views, config.fusion, &widths, rng)?;
         widths.reverse();
+        widths.push(views.dim());
         let decoder = Mlp::new(params, &format!("{side}.decoder"), &widths, rng)?;
         let mut codebooks = Vec::with_capacity(config.codebook_sizes.len());
         for (level, &size) in config.codebook_sizes.iter().enumerate() {
@@ -71,7 +75,7 @@ impl Uism {
             let name = codebook_name(side, level);
             codebooks.push(params.add(&name, ParamKind::Dense, rows, cols, &values)?);
         }
-        Ok(Uism { config, encoder, decoder, codebooks })
+        Ok(Uism { config, views, encoder, decoder, codebooks })
     }
 
     /// The codebooks, coarse level first.
@@ -100,10 +104,21 @@ impl Uism {
         }
     }
 
-    /// ‖x − x̂‖² of what `forward` made of `x`, reduced as configured.
-    pub(crate) fn reconstruction(&self, tape: &mut Tape<'_>, x: Var, quantized: Var) -> Var {
+    /// ‖x − x̂‖² of what `forward` made of `x`, whose values are `content`, reduced as configured.
+    /// A view that an entity lacks counts as met.
+    pub(crate) fn reconstruction(
+        &self,
+        tape: &mut Tape<'_>,
+        x: Var,
+        content: &[f32],
+        quantized: Var,
+    ) -> Var {
         let (n, content_dim) = tape.shape(x);
-        let reconstructed = self.decoder.forward(tape, quantized);
+        let mut reconstructed = self.decoder.forward(tape, quantized);
+        if let Some(present) = self.views.present(content) {
+            let present = tape.input_slice(n, content_dim, &present);
+            reconstructed = tape.multiply(reconstructed, present);
+        }
         tape.mse(reconstructed, x, scale(self.config.reduction, n, content_dim))
     }
 }
@@ -117,5 +132,53 @@ fn scale(reduction: Reduction, rows: usize, width: usize) -> f32 {
     match reduction {
         Reduction::Sum => 1.0 / rows as f32,
         Reduction::Mean => 1.0 / (rows * width) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use das_core::streams::stream;
+    use das_nn::Device;
+
+    use super::*;
+    use crate::SideEncoder;
+
+    /// The tape against the trained weights run on plain slices, with a view missing in row 1.
+    #[test]
+    fn a_missing_view_is_no_error_and_moves_no_weight() {
+        let content = [0.6, 0.8, 1.0, 0.0, 0.0, -1.0];
+        let views = Views::new(vec![2, 1]).unwrap();
+        let config = UismConfig {
+            hidden: vec![4],
+            codebook_sizes: vec![3],
+            code_dim: 2,
+            commitment_weight: 0.25,
+            reduction: Reduction::Sum,
+            fusion: Fusion::Sum,
+            straight_to_codes: false,
+        };
+        let mut params = Params::new(&Device::cpu());
+        let mut rng = stream(3, "test", 0);
+        let side = Side::Item;
+        let uism = Uism::new(&mut params, side, views.clone(), config, &mut rng).unwrap();
+        let mut tape = Tape::new(&params);
+        let x = tape.input_slice(2, 3, &content);
+        let output = uism.forward(&mut tape, x, true);
+        let loss = uism.reconstruction(&mut tape, x, &content, output.quantized);
+        let encoder = SideEncoder::from_params(&params, side).unwrap();
+        let made = encoder.decode(&encoder.encode(&content).quantized);
+        let squares: Vec<f32> = content.iter().zip(&made).map(|(x, y)| (x - y).powi(2)).collect();
+        let expected = (squares[0] + squares[1] + squares[2] + squares[5]) / 2.0;
+        assert!((tape.scalar(loss) - expected).abs() < 1e-6);
+        assert!((views.squared_error(&content, &made) as f32 / 2.0 - expected).abs() < 1e-6);
+
+        // The bias of the decoder's outputs feels only rows in which they are there.
+        let gradients = tape.backward(loss);
+        let bias = params.id("item.decoder.1.bias").unwrap();
+        let felt = gradients.dense(bias).unwrap();
+        let expected = [made[0] - content[0], made[1] - content[1]];
+        for (found, expected) in felt.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
+        }
     }
 }

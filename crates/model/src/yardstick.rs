@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use das_core::{Side, files};
+use das_core::{Side, Views, files};
 use das_nn::safetensors_io::{self, TensorData};
 use das_nn::{AdamW, AdamWConfig, Device, ParamId, Tape};
 
@@ -172,7 +172,7 @@ fn build(init: &Source, device: &Device) -> Result<Das> {
     let users = init.shape("u.unbiased")?[0];
     let items = init.shape("i.unbiased")?[0];
     let popularity = [users, items].map(PopularityFeatures::none);
-    Das::new(device, &config, [user_dim, item_dim], popularity, 0)
+    Das::new(device, &config, [user_dim, item_dim].map(Views::one), popularity, 0)
 }
 
 /// The parameter that a yardstick tensor such as `u.enc0.w` stands for.

@@ -44,7 +44,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let _lock = lock(&args.out)?;
     let folder = Folder::open(&args.out, &identity(args, &data, &settings)?)?;
     check_unchanged(&args.out, sources)?;
-    let tokenizers = Tokenizers::new(&data, &args.out, candidates, &bars);
+    let tokenizers = Tokenizers::new(&data, &args.out, &settings, candidates, &bars);
     let device = Device::cpu();
     let mut bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);
     compare(&plan, &folder, &mut bench, &bars, &cancel)?;
@@ -66,12 +66,16 @@ fn candidates(args: &CompareArgs) -> anyhow::Result<Vec<(Candidate, RunConfig)>>
     if args.ablations {
         found.extend(Candidate::ablations());
     }
+    if let Some(path) = &args.variants {
+        found.extend(Candidate::variants(path)?);
+    }
     let mut names = BTreeSet::new();
     let (common, file) = (&args.settings.overrides, args.settings.config.as_deref());
     let mut rows = Vec::with_capacity(found.len());
     for candidate in found {
         if !names.insert(candidate.name.clone()) {
-            let message = format!("--methods: two rows named `{}`; use NAME=FILE", candidate.name);
+            let message =
+                format!("two rows named `{}`; name one of them otherwise", candidate.name);
             return Err(UsageError(message).into());
         }
         let config = candidate.config(common, file)?;
@@ -118,18 +122,26 @@ fn identity(args: &CompareArgs, data: &DataSet, settings: &RunConfig) -> anyhow:
             data.remove("cold_items");
         }
     }
+    let mut views = Map::new();
+    for file in config.view_files() {
+        views.insert(file.to_string(), json!(files::sha256_file(&data.folder().join(file))?));
+    }
     let mut frozen = Map::new();
     for (key, path) in [("item_cf", &config.item_cf), ("user_cf", &config.user_cf)] {
         if !path.is_empty() {
             frozen.insert(key.to_string(), json!(files::sha256_file(Path::new(path))?));
         }
     }
-    Ok(json!({
+    let mut identity = json!({
         "preset": args.preset,
         "data": data.fingerprint()?,
         "settings": settings,
         "collaborative": frozen,
-    }))
+    });
+    if !views.is_empty() {
+        identity["views"] = Value::Object(views);
+    }
+    Ok(identity)
 }
 
 /// Refuses a row whose IDs come from elsewhere than in an earlier call.

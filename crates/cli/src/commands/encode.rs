@@ -15,7 +15,7 @@ use crate::args::EncodeArgs;
 use crate::config::RunConfig;
 use crate::interrupt;
 use crate::observe::Bars;
-use crate::pipeline::{Context, lone_texts, reopen};
+use crate::pipeline::{Context, embed_texts, lone_texts, reopen, views_of_table};
 use crate::run_folder::artifact_of;
 use crate::usage::UsageError;
 
@@ -32,8 +32,8 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let context = Context { bars: &bars, cancel: &cancel };
     let artifact = Artifact::open(&artifact_of(&args.run))?;
     artifact.verify()?;
-    let mut entities = read_entities(path, side)?;
-    let content = content(&artifact, &mut entities, side, args, context)?;
+    let entities = read_entities(path, side)?;
+    let content = content(&artifact, &entities, side, args, context)?;
     let tokenizer = load_tokenizer(&artifact.bytes(MODEL_FILE)?)?;
     let encoded = encode_all(&*tokenizer, side, &*content, &bars, &cancel)
         .with_context(|| path.display().to_string())?;
@@ -54,16 +54,23 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
 /// The file's own vectors, or those that the artifact's embedder makes of its texts.
 fn content(
     artifact: &Artifact,
-    entities: &mut Entities,
+    entities: &Entities,
     side: Side,
     args: &EncodeArgs,
     context: Context<'_>,
 ) -> anyhow::Result<Box<dyn RowMatrix>> {
-    let Context { bars, cancel } = context;
-    let path = entities.table.path().to_path_buf();
+    let path = entities.table.path();
     let described = artifact.manifest().sides.get(&side);
     let described = described.with_context(|| format!("the run has no {side} tokenizer"))?;
-    if let Some(vectors) = entities.embeddings.take() {
+    let mut config: RunConfig =
+        toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
+    if let Some(model) = &args.model {
+        config.embed.choose(model);
+    }
+    if !described.views.is_empty() {
+        return Ok(Box::new(views_of_table(artifact, entities, &config, context)?));
+    }
+    if let Some(vectors) = entities.embeddings()? {
         if vectors.dim() != described.content_dim {
             let (expected, found) = (described.content_dim, vectors.dim());
             bail!("{}: expected vectors of width {expected}, found {found}", path.display());
@@ -78,22 +85,12 @@ fn content(
             described.content_dim
         );
     }
-    let mut config: RunConfig =
-        toml::from_str(std::str::from_utf8(&artifact.bytes(CONFIG_FILE)?)?)?;
     let texts = lone_texts(&entities.table, &config, side)?;
     let description = artifact.checked_path(&embedder_file(side, das_content::DESCRIPTION_FILE))?;
-    if let Some(model) = &args.model {
-        config.embed.choose(model);
-    }
     let folder = description.parent().unwrap_or(Path::new("."));
     let embedder = reopen(folder, &config.embed, context)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embeddings = embedder.embed(&texts, bars, cancel)?;
-    if !embeddings.fallback_rows.is_empty() {
-        let (count, all) = (embeddings.fallback_rows.len(), texts.len());
-        bars.warn(&format!("{count} of {all} rows of {} have no usable text", path.display()));
-    }
-    Ok(Box::new(embeddings.matrix))
+    Ok(Box::new(embed_texts(&*embedder, &texts, side, None, context)?.matrix))
 }
 
 /// IDs under the artifact's collision policy. An entity that the run knows keeps its ID as long

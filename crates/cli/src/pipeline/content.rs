@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use das_content::EmbedderIdentity;
 use das_core::npy::{self, NpyMatrix};
-use das_core::{DenseMatrix, RowMatrix, Side, files};
+use das_core::{DenseMatrix, RowMatrix, Side, ViewedMatrix, Views, files};
 use das_data::texts::UserTextConfig;
 use serde::{Deserialize, Serialize};
 
 use super::embedders::{self, EmbedReport, Opened};
 use super::texts::{side_texts, text_source};
+use super::views::{self, View};
 use super::{Context, Prepared};
 use crate::config::{DataConfig, RunConfig};
 use crate::run_folder::{embedder_folder, vectors_file};
@@ -23,17 +24,24 @@ const PROVENANCE_FILE: &str = "embeddings.json";
 pub struct SideVectors {
     /// One row an entity, in entity order.
     pub matrix: Box<dyn RowMatrix>,
-    /// The folder of the embedder that made them; none for ready-made vectors.
+    /// The folder of the embedder that made them, or of those of their views; none for ready-made
+    /// vectors.
     pub embedder: Option<PathBuf>,
+    /// The views that a vector consists of; none where it is one vector.
+    pub views: Vec<View>,
 }
 
 /// What `embeddings.json` says of one side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    embedder: EmbedderIdentity,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedder: Option<EmbedderIdentity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    views: Vec<View>,
     /// Hash of the texts' settings and, for users, of the training rows their texts come from.
     source: String,
-    report: EmbedReport,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<EmbedReport>,
 }
 
 impl DataConfig {
@@ -68,29 +76,46 @@ pub fn vectors(
         let made_here = provenance(folder)?.remove(side.name());
         let current = match &made_here {
             Some(made) => made.source == text_source(prepared, config, side)?,
-            None => true,
+            None => config.data.views(side).is_empty(),
         };
         if current {
-            let embedder = made_here.map(|_| embedder_folder(folder, side));
-            return Ok(SideVectors { matrix: Box::new(matrix), embedder });
+            let embedder = made_here.as_ref().map(|_| embedder_folder(folder, side));
+            let views = made_here.map_or_else(Vec::new, |made| made.views);
+            return SideVectors::new(Box::new(matrix), embedder, views);
         }
-        context.bars.warn(&format!(
-            "{}: the {side} vectors were embedded from other texts, under another split or text \
-             template; they are made anew for this run",
-            matrix.path().display()
-        ));
+        if made_here.is_some() {
+            context.bars.warn(&format!(
+                "{}: the {side} vectors were embedded from other texts, under another split, text \
+                 template or views; they are made anew for this run",
+                matrix.path().display()
+            ));
+        }
     }
     let path = vectors_file(cache, side);
     if !path.exists() {
         files::create_folder(cache)?;
-        let (_, matrix) = embed_side(prepared, config, side, cache, context)?;
-        npy::write(&path, &matrix)?;
+        write_side(prepared, config, side, cache, context)?;
     }
     let matrix = match npy::open(&path)? {
         NpyMatrix::Mapped(matrix) => matrix,
         other => bail!("{}: expected f32 vectors, found {other:?}", path.display()),
     };
-    Ok(SideVectors { matrix: Box::new(matrix), embedder: Some(embedder_folder(cache, side)) })
+    let views = provenance(cache)?.remove(side.name()).map_or_else(Vec::new, |made| made.views);
+    SideVectors::new(Box::new(matrix), Some(embedder_folder(cache, side)), views)
+}
+
+impl SideVectors {
+    fn new(
+        matrix: Box<dyn RowMatrix>,
+        embedder: Option<PathBuf>,
+        views: Vec<View>,
+    ) -> anyhow::Result<SideVectors> {
+        if views.is_empty() {
+            return Ok(SideVectors { matrix, embedder, views });
+        }
+        let widths = Views::new(views.iter().map(|view| view.dim).collect())?;
+        Ok(SideVectors { matrix: Box::new(ViewedMatrix::new(matrix, widths)?), embedder, views })
+    }
 }
 
 /// Embeds both sides into `folder` beside their embedders, and returns what was fitted.
@@ -115,25 +140,36 @@ pub fn embed_data(
         }
     }
     files::create_folder(folder)?;
-    let path = folder.join(PROVENANCE_FILE);
-    let mut made = made_before;
     for side in Side::BOTH {
-        // At every moment vectors that stand here are described, and by their own embedder.
-        let vectors = vectors_file(folder, side);
-        if vectors.exists() {
-            std::fs::remove_file(&vectors)
-                .with_context(|| format!("{}: cannot remove", vectors.display()))?;
-        }
-        let (entry, matrix) = embed_side(prepared, config, side, folder, context)?;
-        made.insert(side.name().to_string(), entry);
-        files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(&made)?)?;
-        npy::write(&vectors, &matrix)?;
+        write_side(prepared, config, side, folder, context)?;
     }
-    Ok(made)
+    provenance(folder)
 }
 
-/// Opens an embedder for the texts of `side`, saves it in `folder`, and returns the vectors, which
-/// are to be written last: where they stand, all else is complete.
+/// Embeds a side into `folder`. At every moment vectors that stand there are described, and by
+/// their own embedder.
+fn write_side(
+    prepared: &Prepared,
+    config: &RunConfig,
+    side: Side,
+    folder: &Path,
+    context: Context<'_>,
+) -> anyhow::Result<()> {
+    let vectors = vectors_file(folder, side);
+    if vectors.exists() {
+        std::fs::remove_file(&vectors)
+            .with_context(|| format!("{}: cannot remove", vectors.display()))?;
+    }
+    let (entry, matrix) = embed_side(prepared, config, side, folder, context)?;
+    let mut made = provenance(folder)?;
+    made.insert(side.name().to_string(), entry);
+    let path = folder.join(PROVENANCE_FILE);
+    files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(&made)?)?;
+    Ok(npy::write(&vectors, &matrix)?)
+}
+
+/// Opens an embedder for the texts of `side`, or one for each of its views, saves it in `folder`,
+/// and returns the vectors, which are to be written last: where they stand, all else is complete.
 fn embed_side(
     prepared: &Prepared,
     config: &RunConfig,
@@ -141,22 +177,18 @@ fn embed_side(
     folder: &Path,
     context: Context<'_>,
 ) -> anyhow::Result<(Provenance, DenseMatrix)> {
+    let (source, folder) = (text_source(prepared, config, side)?, embedder_folder(folder, side));
+    if !config.data.views(side).is_empty() {
+        let (views, matrix) = views::make(prepared, config, side, &folder, context)?;
+        return Ok((Provenance { embedder: None, views, source, report: None }, matrix));
+    }
     let texts = side_texts(prepared, config, side)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let Context { bars, cancel } = context;
     let Opened { embedder, report } = embedders::open(&texts, config, side, context)?;
-    let embeddings = embedder.embed(&texts, bars, cancel)?;
-    if !embeddings.fallback_rows.is_empty() {
-        let count = embeddings.fallback_rows.len();
-        bars.warn(&format!("{count} of {} {side}s have no usable text", texts.len()));
-    }
-    if embeddings.truncated > 0 {
-        let count = embeddings.truncated;
-        bars.warn(&format!("of {count} of {} {side}s only the beginning was read", texts.len()));
-    }
-    embedder.save(&embedder_folder(folder, side))?;
-    let source = text_source(prepared, config, side)?;
-    Ok((Provenance { embedder: embedder.identity(), source, report }, embeddings.matrix))
+    let embeddings = views::embed_texts(&*embedder, &texts, side, None, context)?;
+    embedder.save(&folder)?;
+    let (embedder, views, report) = (Some(embedder.identity()), Vec::new(), Some(report));
+    Ok((Provenance { embedder, views, source, report }, embeddings.matrix))
 }
 
 fn provenance(folder: &Path) -> anyhow::Result<BTreeMap<String, Provenance>> {

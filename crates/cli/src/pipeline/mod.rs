@@ -11,6 +11,7 @@ mod prepare;
 mod publish;
 mod texts;
 mod train_run;
+mod views;
 
 pub use attach::{PublishedRun, vq_field};
 pub use comparison::{Candidate, Source, Tokenizers};
@@ -23,6 +24,7 @@ pub use prepare::{Prepared, TRAINING_ROWS};
 pub use publish::publish;
 pub use texts::lone_texts;
 pub use train_run::{Seconds, TrainRun};
+pub use views::{View, embed_texts, views_of_table};
 
 use das_core::progress::Cancel;
 

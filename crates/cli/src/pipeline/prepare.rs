@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use das_core::{EntityIds, HeldOut, Side};
+use das_core::{EntityIds, HeldOut, Side, files};
 use das_data::{CoClickConfig, DataSet, Part, Split, TrainingClicks};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,8 @@ pub struct Prepared {
     pub split: Split,
     /// All that training sees of the log.
     pub clicks: TrainingClicks,
+    /// Files of the folder that hold views.
+    view_files: Vec<String>,
 }
 
 impl Prepared {
@@ -36,7 +38,8 @@ impl Prepared {
         };
         let window = (config.partner_window > 0).then_some(config.partner_window);
         let clicks = TrainingClicks::new(&data, &split, CoClickConfig { window })?;
-        Ok(Prepared { data, split, clicks })
+        let view_files = config.view_files().map(str::to_string).collect();
+        Ok(Prepared { data, split, clicks, view_files })
     }
 
     /// Held-out clicks of a part, with the user's last training items.
@@ -59,6 +62,9 @@ impl Prepared {
         let mut map = Map::new();
         for (name, hash) in self.data.fingerprint()? {
             map.insert(name, json!(hash));
+        }
+        for name in &self.view_files {
+            map.insert(name.clone(), json!(files::sha256_file(&self.data.folder().join(name))?));
         }
         map.insert(TRAINING_ROWS.to_string(), json!(self.training_rows()));
         map.insert("split".to_string(), json!(self.split.kind().name()));

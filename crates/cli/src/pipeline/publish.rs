@@ -3,19 +3,18 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use das_content::EmbedderIdentity;
 use das_core::Side;
 use das_core::artifact::{
-    ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent, embedder_file,
+    ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent, ViewManifest, embedder_file,
 };
 use das_core::sid::{CollisionConfig, LastLevel, SidLayout, SidTable, collision};
 use das_data::Part;
 use das_model::{Encoded, Tokenizer};
 use das_nn::safetensors_io;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::intrinsics::{Behaviour, InspectReport};
-use super::{Fitted, Prepared, SideVectors};
+use super::{Fitted, Prepared, SideVectors, View};
 use crate::config::RunConfig;
 
 /// Resolves collisions, measures the IDs (validation clicks only) and publishes the artifact at
@@ -49,11 +48,7 @@ pub fn publish(
     }
     for ((side, vectors), table) in Side::BOTH.into_iter().zip(vectors).zip(&tables) {
         let Some(table) = table else { continue };
-        let embedder = match &vectors.embedder {
-            Some(folder) => Some(serde_json::to_value(add_embedder(&mut writer, side, folder)?)?),
-            None => None,
-        };
-        let content = SideContent { dim: vectors.matrix.dim(), embedder };
+        let content = add_content(&mut writer, side, vectors)?;
         writer.add_side(side, prepared.ids(side), table, content)?;
     }
     let metrics = json!({
@@ -82,12 +77,34 @@ pub fn resolve(
     Ok(resolved.table)
 }
 
-/// Copies a saved embedder into the artifact and returns its identity.
+/// Copies what makes the content of a side into the artifact, and says what it is.
+fn add_content(
+    writer: &mut ArtifactWriter,
+    side: Side,
+    SideVectors { matrix, embedder, views }: &SideVectors,
+) -> anyhow::Result<SideContent> {
+    let mut content = SideContent { dim: matrix.dim(), embedder: None, views: Vec::new() };
+    let Some(folder) = embedder else { return Ok(content) };
+    if views.is_empty() {
+        content.embedder = Some(add_embedder(writer, side, folder, "")?);
+    }
+    for View { name, dim, embedder, .. } in views {
+        let embedder = match embedder {
+            Some(_) => Some(add_embedder(writer, side, &folder.join(name), &format!("{name}/"))?),
+            None => None,
+        };
+        content.views.push(ViewManifest { name: name.clone(), dim: *dim, embedder });
+    }
+    Ok(content)
+}
+
+/// Copies a saved embedder into the artifact, below `prefix`, and returns its identity.
 fn add_embedder(
     writer: &mut ArtifactWriter,
     side: Side,
     folder: &Path,
-) -> anyhow::Result<EmbedderIdentity> {
+    prefix: &str,
+) -> anyhow::Result<Value> {
     let identity = das_content::saved_identity(folder)?;
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .and_then(|entries| {
@@ -98,7 +115,7 @@ fn add_embedder(
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     for name in names {
-        writer.add_file(&embedder_file(side, &name), &folder.join(&name))?;
+        writer.add_file(&embedder_file(side, &format!("{prefix}{name}")), &folder.join(&name))?;
     }
-    Ok(identity)
+    Ok(serde_json::to_value(identity)?)
 }

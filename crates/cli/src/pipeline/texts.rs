@@ -62,17 +62,25 @@ pub fn field_texts(
     })
 }
 
-/// Hash of what the texts of a side are made of.
+/// Hash of what the texts and the views of a side are made of.
 pub fn text_source(prepared: &Prepared, config: &RunConfig, side: Side) -> anyhow::Result<String> {
     let fields = field_source(prepared, config, side)?;
-    match config.data.texts {
-        TextSource::Fields => Ok(fields),
-        TextSource::Descriptions => {
-            let path = prepared.data.folder().join(descriptions::descriptions_file(side));
-            let written = files::sha256_file(&path)?;
-            Ok(files::sha256_bytes(format!("{fields} {written}").as_bytes()))
-        }
+    let views = config.data.views(side);
+    if views.is_empty() && config.data.texts == TextSource::Fields {
+        return Ok(fields);
     }
+    let mut source = fields;
+    if config.data.texts == TextSource::Descriptions {
+        let path = prepared.data.folder().join(descriptions::descriptions_file(side));
+        source = format!("{source} {}", files::sha256_file(&path)?);
+    }
+    if !views.is_empty() {
+        source = format!("{source} {views:?}");
+    }
+    for file in views.iter().filter_map(|view| view.vectors.as_ref()) {
+        source = format!("{source} {}", files::sha256_file(&prepared.data.folder().join(file))?);
+    }
+    Ok(files::sha256_bytes(source.as_bytes()))
 }
 
 /// Hash of the fields. Users' texts hold titles of training clicks, so they belong to one split.

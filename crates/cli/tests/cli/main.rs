@@ -13,3 +13,4 @@ mod leakage;
 mod objectives;
 mod report;
 mod threads;
+mod views;

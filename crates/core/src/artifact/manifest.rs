@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::names;
 use crate::sid::SidLayout;
@@ -48,6 +48,21 @@ pub struct SideManifest {
     pub layout: SidLayout,
     /// Which embedder makes content vectors from text, in its own words; none where vectors
     /// were given ready-made.
+    pub embedder: Option<Value>,
+    /// What a content vector consists of, in order; empty where it is one vector of one source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<ViewManifest>,
+}
+
+/// One view of a side's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewManifest {
+    /// Its name.
+    pub name: String,
+    /// Width of its vectors.
+    pub dim: usize,
+    /// Which embedder makes them; none where they are given ready-made.
     pub embedder: Option<Value>,
 }
 
@@ -105,6 +120,16 @@ impl Manifest {
         {
             return Err(Error::Invalid(format!("an artifact needs a file {missing}")));
         }
+        for (side, entry) in &self.sides {
+            let widths: Option<usize> =
+                entry.views.iter().try_fold(0usize, |sum, view| sum.checked_add(view.dim));
+            if !entry.views.is_empty() && widths != Some(entry.content_dim) {
+                return Err(Error::Invalid(format!(
+                    "the views of {side}s do not add up to the width {} of their content",
+                    entry.content_dim
+                )));
+            }
+        }
         let expected = self.derive_id_space();
         if self.id_space != expected {
             let found = &self.id_space;
@@ -120,8 +145,11 @@ impl Manifest {
             .sides
             .iter()
             .map(|(&side, s)| {
-                let part = serde_json::json!([s.content_dim, s.layout, s.embedder]);
-                (side, part)
+                let mut part = vec![json!(s.content_dim), json!(s.layout), json!(s.embedder)];
+                if !s.views.is_empty() {
+                    part.push(json!(s.views));
+                }
+                (side, Value::Array(part))
             })
             .collect();
         let embedders: BTreeMap<&str, &str> = self
@@ -130,8 +158,7 @@ impl Manifest {
             .filter(|(name, _)| name.starts_with("embedder/"))
             .map(|(name, entry)| (name.as_str(), entry.sha256.as_str()))
             .collect();
-        let parts =
-            serde_json::json!(["das-id-space-1", hash_of(names::MODEL_FILE), sides, embedders]);
+        let parts = json!(["das-id-space-1", hash_of(names::MODEL_FILE), sides, embedders]);
         files::sha256_bytes(parts.to_string().as_bytes())
     }
 }

@@ -19,7 +19,7 @@ mod rename;
 mod staging;
 mod writer;
 
-pub use manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest};
+pub use manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest, ViewManifest};
 pub use names::{CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, embedder_file, sids_file};
 pub use reader::Artifact;
 pub use staging::Existing;

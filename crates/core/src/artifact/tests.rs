@@ -26,8 +26,18 @@ fn filled(path: &Path, existing: Existing, weights: &[u8]) -> Result<ArtifactWri
     writer.add_bytes(CONFIG_FILE, b"seed = 1\n")?;
     writer.add_bytes(&embedder_file(Side::Item, "tfidf.bin"), b"state")?;
     let embedder = Some(json!({"kind": "tfidf", "dim": 16}));
-    writer.add_side(Side::Item, &ids(), &table(), SideContent { dim: 16, embedder })?;
-    writer.add_side(Side::User, &ids(), &table(), SideContent { dim: 24, embedder: None })?;
+    writer.add_side(
+        Side::Item,
+        &ids(),
+        &table(),
+        SideContent { dim: 16, embedder, views: vec![] },
+    )?;
+    writer.add_side(
+        Side::User,
+        &ids(),
+        &table(),
+        SideContent { dim: 24, embedder: None, views: vec![] },
+    )?;
     Ok(writer)
 }
 
@@ -216,7 +226,7 @@ fn sids_of_an_absent_side_are_an_error() {
     let mut writer = ArtifactWriter::create(&path, Existing::Refuse).unwrap();
     writer.add_bytes(MODEL_FILE, b"w").unwrap();
     writer.add_bytes(CONFIG_FILE, b"").unwrap();
-    let content = SideContent { dim: 3, embedder: None };
+    let content = SideContent { dim: 3, embedder: None, views: vec![] };
     writer.add_side(Side::Item, &ids(), &table(), content).unwrap();
     publish(writer).unwrap();
     check(Artifact::open(&path).unwrap().sids(Side::User), &["no user IDs"]);

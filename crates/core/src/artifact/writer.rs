@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest};
+use super::manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest, ViewManifest};
 use super::names::{self, MANIFEST_FILE};
 use super::reader::Artifact;
 use super::staging::{Existing, Staging};
@@ -31,6 +31,8 @@ pub struct SideContent {
     pub dim: usize,
     /// The embedder's identity; none for ready-made vectors.
     pub embedder: Option<Value>,
+    /// What a content vector consists of, where it is more than one view.
+    pub views: Vec<ViewManifest>,
 }
 
 impl ArtifactWriter {
@@ -87,9 +89,9 @@ impl ArtifactWriter {
         let path = self.place(&name)?;
         write_parquet(&path, side, ids, table)?;
         self.record(&name, &path)?;
-        let SideContent { dim: content_dim, embedder } = content;
+        let SideContent { dim: content_dim, embedder, views } = content;
         let layout = table.layout().clone();
-        let entry = SideManifest { rows: table.len(), content_dim, layout, embedder };
+        let entry = SideManifest { rows: table.len(), content_dim, layout, embedder, views };
         self.sides.insert(side, entry);
         Ok(())
     }

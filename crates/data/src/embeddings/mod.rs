@@ -8,12 +8,14 @@
 mod npy;
 mod parquet;
 mod spool;
+mod view;
 
 use std::path::{Path, PathBuf};
 
 use das_core::{EntityIds, MappedMatrix, RowMatrix, Side};
 
-pub(crate) use parquet::{Vectors, read_vectors};
+pub(crate) use parquet::{Vectors, Wanted, read_vectors};
+pub use view::ViewVectors;
 
 use crate::id_column::{self, IdKind};
 use crate::parquet_file::ParquetFile;
@@ -77,7 +79,7 @@ pub(crate) fn open(folder: &Path, table: &EntityTable) -> Result<Option<Embeddin
             Err(Error::file(&parquet, message))
         }
         (true, false) => {
-            let Vectors { ids, matrix } = read_vectors(&parquet, table.side())?;
+            let Vectors { ids, matrix } = read_vectors(&parquet, table.side(), Wanted::Only)?;
             aligned(&parquet, &parquet, matrix, &ids, table).map(Some)
         }
         (false, true) => open_npy(&npy, &ids, table).map(Some),
@@ -119,6 +121,21 @@ fn aligned(
     ids: &EntityIds,
     table: &EntityTable,
 ) -> Result<EmbeddingMatrix> {
+    let rows = (0..)
+        .zip(find_rows(ids_path, ids, table)?)
+        .map(|(row, found)| {
+            found.ok_or_else(|| {
+                let (name, id) = (table.side().id_column(), table.ids().display(row));
+                Error::file(ids_path, format!("no vector for {name} {id}"))
+            })
+        })
+        .collect::<Result<Vec<u32>>>()?;
+    let in_order = rows.len() == matrix.rows() && rows.iter().zip(0..).all(|(&row, at)| row == at);
+    Ok(EmbeddingMatrix { matrix, rows: (!in_order).then_some(rows), path: path.to_path_buf() })
+}
+
+/// Where each entity of `table` stands among `ids`, which `ids_path` holds.
+fn find_rows(ids_path: &Path, ids: &EntityIds, table: &EntityTable) -> Result<Vec<Option<u32>>> {
     let name = table.side().id_column();
     if IdKind::of_ids(ids) != IdKind::of_ids(table.ids()) {
         let (expected, found) = (table.ids().type_name(), ids.type_name());
@@ -134,16 +151,7 @@ fn aligned(
         EntityIds::Int(ids) => index.row_of_int(ids[row]),
         EntityIds::Text(ids) => index.row_of_text(&ids[row]),
     };
-    let rows = (0..table.len())
-        .map(|row| {
-            row_of(row).ok_or_else(|| {
-                let id = table.ids().display(row);
-                Error::file(ids_path, format!("no vector for {name} {id}"))
-            })
-        })
-        .collect::<Result<Vec<u32>>>()?;
-    let in_order = rows.len() == matrix.rows() && rows.iter().zip(0..).all(|(&row, at)| row == at);
-    Ok(EmbeddingMatrix { matrix, rows: (!in_order).then_some(rows), path: path.to_path_buf() })
+    Ok((0..table.len()).map(row_of).collect())
 }
 
 /// What is wrong with a vector, if anything.

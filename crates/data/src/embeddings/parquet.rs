@@ -20,22 +20,35 @@ const BATCH_ROWS: usize = 1024;
 
 const VECTOR_TYPES: &str = "one list of float32 or float64 a row";
 
+/// Which column is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// The only one of vectors; every row has one.
+    Only,
+    /// The one of that name, or else the only one; rows without a vector are left out.
+    View(&'a str),
+}
+
 /// Checked vectors and the ids of their rows, which are unique.
 pub(crate) struct Vectors {
     pub(crate) ids: EntityIds,
     pub(crate) matrix: MappedMatrix,
 }
 
-/// Reads the vectors of `path` from its only column of float lists.
-pub(crate) fn read_vectors(path: &Path, side: Side) -> Result<Vectors> {
+/// Reads the vectors of `path` from a column of float lists.
+pub(crate) fn read_vectors(path: &Path, side: Side, wanted: Wanted<'_>) -> Result<Vectors> {
     let file = ParquetFile::open(path)?;
     let ids = id_column::read_unique(&file, side.id_column())?;
     if ids.is_empty() {
         return Err(Error::file(path, "the table has no rows"));
     }
-    let name = only_list_column(&file, side)?;
-    let matrix = stream(&file, &name, &ids)?;
-    Ok(Vectors { ids, matrix })
+    let (name, sparse) = match wanted {
+        Wanted::View(name) if file.schema().index_of(name).is_ok() => (name.to_owned(), true),
+        Wanted::View(_) => (only_list_column(&file, side)?, true),
+        Wanted::Only => (only_list_column(&file, side)?, false),
+    };
+    let (matrix, rows) = stream(&file, &name, &ids, sparse)?;
+    Ok(Vectors { ids: if sparse { ids.select(&rows) } else { ids }, matrix })
 }
 
 fn only_list_column(file: &ParquetFile, side: Side) -> Result<String> {
@@ -59,12 +72,19 @@ fn only_list_column(file: &ParquetFile, side: Side) -> Result<String> {
     }
 }
 
-fn stream(file: &ParquetFile, name: &str, ids: &EntityIds) -> Result<MappedMatrix> {
+/// The vectors of a column, and, where it may be `sparse`, the rows that have one.
+fn stream(
+    file: &ParquetFile,
+    name: &str,
+    ids: &EntityIds,
+    sparse: bool,
+) -> Result<(MappedMatrix, Vec<u32>)> {
     let path = file.path();
     let at_row = |row: usize, message: String| {
         Error::row(path, row, format!("id {}: column `{name}`: {message}", ids.display(row)))
     };
     let mut spool: Option<Spool> = None;
+    let mut rows = Vec::new();
     for batch in file.batches_of(&[name], BATCH_ROWS)? {
         let (start, batch) = batch?;
         let lists = file.float_lists(name, &batch)?;
@@ -72,6 +92,12 @@ fn stream(file: &ParquetFile, name: &str, ids: &EntityIds) -> Result<MappedMatri
             let row = start + at;
             if row >= ids.len() {
                 return Err(Error::file(path, "the columns differ in length"));
+            }
+            if sparse {
+                if lists.is_null(at) {
+                    continue;
+                }
+                rows.push(row as u32);
             }
             let vector = vector_at(&lists, at).map_err(|message| at_row(row, message))?;
             let spool = match &mut spool {
@@ -93,8 +119,8 @@ fn stream(file: &ParquetFile, name: &str, ids: &EntityIds) -> Result<MappedMatri
         }
     }
     match spool {
-        Some(spool) => spool.finish(path),
-        None => Err(Error::file(path, "the table has no rows")),
+        Some(spool) => Ok((spool.finish(path)?, rows)),
+        None => Err(Error::file(path, format!("column `{name}`: no row has a vector"))),
     }
 }
 

@@ -14,3 +14,4 @@ mod splits;
 mod synthetic;
 mod tables;
 mod texts;
+mod views;

@@ -34,7 +34,7 @@ fn the_same_items_in_three_formats_give_the_same_texts() {
     for name in ["a.parquet", "a.csv", "a.jsonl"] {
         let entities = read_entities(&path(name), Side::Item).unwrap();
         assert_eq!(entities.table.ids(), &EntityIds::Int(vec![7, 8]), "{name}");
-        assert!(entities.embeddings.is_none());
+        assert!(entities.embeddings().unwrap().is_none());
         let texts = item_texts(&entities.table, Some("{title} ({year})")).unwrap();
         assert_eq!(texts, ["Heat, the film (1995)", "Alien (1979)"], "{name}");
     }
@@ -47,7 +47,7 @@ fn vectors_stand_in_file_order() {
     let rows = vectors(&[&[1.0, 2.0], &[3.0, 4.0]]);
     write_parquet(&path, [("user_id", texts(&["u9", "u1"])), ("vector", rows)]);
     let entities = read_entities(&path, Side::User).unwrap();
-    let vectors = entities.embeddings.unwrap();
+    let vectors = entities.embeddings().unwrap().unwrap();
     assert_eq!(entities.table.ids().display(0), "u9");
     assert_eq!(vectors.row(1), [3.0, 4.0]);
 }

@@ -2,7 +2,7 @@
 //! with behaviour first.
 
 use das_core::progress::{Cancel, Silent};
-use das_core::{RowMatrix, Side};
+use das_core::{RowMatrix, Side, Views};
 use das_nn::kernels::kmeans::{refine_residual_kmeans, residual_kmeans};
 use das_nn::safetensors_io::{self, Contents, NamedTensor};
 use rand::Rng;
@@ -244,14 +244,19 @@ impl Tokenizer for ResidualTokenizer {
 
     /// Of content without an adapter, after normalisation if that is asked for: there x̂ is q. An
     /// adapter has no way back.
-    fn squared_error(&self, side: Side, content: &[f32], rows: &EncodedRows) -> Option<f64> {
+    fn squared_error(
+        &self,
+        side: Side,
+        views: &Views,
+        content: &[f32],
+        rows: &EncodedRows,
+    ) -> Option<f64> {
         let ResidualSide { adapter, codebooks } = self.side(side);
         if !adapter.layers.is_empty() {
             return None;
         }
-        let square = |(x, q): (&f32, &f32)| f64::from(x - q).powi(2);
         let vectors = adapter.apply(content, codebooks.dim());
-        Some(vectors.iter().zip(&rows.quantized).map(square).sum())
+        Some(views.squared_error(&vectors, &rows.quantized))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {

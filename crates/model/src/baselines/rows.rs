@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::batch::gather;
 use crate::config::{
-    at_least_one, codebook_sizes, hidden_widths, non_negative, positive, positive_width, share,
+    Fusion, at_least_one, codebook_sizes, hidden_widths, non_negative, positive, positive_width,
+    share,
 };
 use crate::method::Run;
 use crate::train::{Objective, Quantizer, StepTerms};
@@ -120,9 +121,10 @@ impl<'a> RowsObjective<'a> {
             code_dim,
             commitment_weight,
             reduction,
+            fusion: Fusion::Sum,
             straight_to_codes: false,
         };
-        let uism = Uism::new(&mut params, side, content.dim(), shape, &mut rng)?;
+        let uism = Uism::new(&mut params, side, content.views(), shape, &mut rng)?;
         let (seed, order) = (run.seed, Vec::new());
         Ok(RowsObjective { config, side, params, uism, seed, content, order, epoch: 0 })
     }
@@ -143,7 +145,7 @@ impl<'a> RowsObjective<'a> {
         let names = TermNames::of(self.side);
         let x = tape.input_slice(batch.rows.len(), self.content.dim(), &batch.content);
         let output = self.uism.forward(tape, x, quantize);
-        let reconstruction = self.uism.reconstruction(tape, x, output.quantized);
+        let reconstruction = self.uism.reconstruction(tape, x, &batch.content, output.quantized);
         terms.add(names.reconstruction, 1.0, reconstruction);
         if let Some(loss) = output.quantization {
             terms.add(names.quantization, 1.0, loss);

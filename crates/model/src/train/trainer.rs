@@ -345,7 +345,7 @@ fn fingerprint<O: Objective>(objective: &O, stage: &Stage<'_>) -> String {
         "objective": objective.identity(),
         "config": config,
         "seed": run.seed,
-        "dims": inputs.content.map(|content| content.dim()),
+        "dims": inputs.content.map(|content| content.views().widths().to_vec()),
         "item_clicks": inputs.clicks.item_clicks(),
         "user_clicks": inputs.clicks.user_clicks(),
     });

@@ -1,5 +1,6 @@
 //! `das bench`: one file a measurement.
 
+mod embed;
 mod retrieve;
 mod step;
 
@@ -10,5 +11,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     match &args.what {
         Bench::Step(args) => step::run(args),
         Bench::Retrieve(args) => retrieve::run(args),
+        Bench::Embed(args) => embed::run(args),
     }
 }

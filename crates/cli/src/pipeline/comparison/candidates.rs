@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use das_core::files;
 use das_eval::compare::{NO_SID, POPULARITY, SASREC};
 use das_model::Method;
+use toml::{Table, Value};
 
 use crate::config::RunConfig;
 use crate::run_folder::artifact_of;
@@ -87,6 +89,29 @@ impl Candidate {
         ABLATIONS.iter().map(|(name, overrides)| ablation(name, overrides))
     }
 
+    /// The rows of a TOML file: a section a row, named by it, with the settings that differ from
+    /// the common ones.
+    pub fn variants(path: &Path) -> anyhow::Result<Vec<Candidate>> {
+        let fault = |message: String| UsageError(format!("{}: {message}", path.display()));
+        let rows: Table = files::read_text(path)?
+            .parse()
+            .map_err(|error: toml::de::Error| fault(error.to_string().trim().to_string()))?;
+        let row = |(name, settings): (String, Value)| {
+            let Value::Table(settings) = settings else {
+                return Err(fault(format!("`{name}`: expected a section of settings")).into());
+            };
+            if [SASREC, POPULARITY, NO_SID].contains(&name.as_str()) {
+                return Err(
+                    fault(format!("`{name}` is a row of its own; name it otherwise")).into()
+                );
+            }
+            let mut overrides = Vec::new();
+            flatten(&settings, "", &mut overrides);
+            Ok(Candidate { name, source: Source::Trained(overrides) })
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// Whether its IDs are trained for each split and seed, or given.
     pub fn is_trained(&self) -> bool {
         matches!(self.source, Source::Trained(_))
@@ -106,6 +131,16 @@ fn ablation(name: &str, overrides: &[&str]) -> Candidate {
     let overrides = overrides.iter().map(|text| text.to_string());
     let source = Source::Trained(overrides.chain(["method=das".to_string()]).collect());
     Candidate { name: name.to_string(), source }
+}
+
+/// Settings as `section.key=value`.
+fn flatten(settings: &Table, prefix: &str, overrides: &mut Vec<String>) {
+    for (key, value) in settings {
+        match value {
+            Value::Table(section) => flatten(section, &format!("{prefix}{key}."), overrides),
+            value => overrides.push(format!("{prefix}{key}={value}")),
+        }
+    }
 }
 
 /// A file's name without what says its format.
@@ -144,5 +179,30 @@ mod tests {
         let error = Candidate::parse("lettre").unwrap_err();
         assert!(error.downcast_ref::<UsageError>().is_some());
         assert!(error.to_string().contains("letter, qarm"), "{error}");
+    }
+    #[test]
+    fn variants_are_sections_of_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.toml");
+        let variants = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Candidate::variants(&path)
+        };
+        let rows = variants(
+            "[content-only]\nmethod = \"rqvae\"\n[small]\nmodel.code_dim = 8\n\
+             model.item.codebook_sizes = [64, 32]\ndata.item_text = \"{title}\"\n",
+        )
+        .unwrap();
+        let config = |row: usize| rows[row].config(&["seed=3".to_string()], None).unwrap();
+        assert_eq!(rows.iter().map(|row| &row.name).collect::<Vec<_>>(), ["content-only", "small"]);
+        assert_eq!((config(0).method, config(0).seed), (Method::Rqvae, 3));
+        assert_eq!((config(1).method, config(1).model.code_dim), (Method::Das, 8));
+        assert_eq!(config(1).model.item.codebook_sizes, [64, 32]);
+        assert_eq!(config(1).data.item_text, "{title}");
+
+        let message = |text: &str| variants(text).unwrap_err().to_string();
+        assert!(message("small = 3").contains("`small`: expected a section of settings"));
+        assert!(message("[sasrec]\nseed = 1").contains("`sasrec` is a row of its own"));
+        assert!(message("[a").contains("rows.toml"), "{}", message("[a"));
     }
 }

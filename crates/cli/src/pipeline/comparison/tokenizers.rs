@@ -13,6 +13,7 @@ use das_data::DataSet;
 use das_eval::align_sids;
 use das_eval::compare::{Jobs, TaskSplit, Tokens};
 use das_model::Method;
+use serde_json::{Value, json};
 
 use super::{Candidate, Source};
 use crate::config::{DataConfig, RunConfig};
@@ -27,10 +28,13 @@ const FROZEN_CF: &str = "collaborative vectors of a file, the same under every s
                          whether they were trained without held-out rows is not known";
 
 /// Trains and reads the tokenizers of a comparison in `<folder>/runs/<split>/<name>/seed-<n>`.
-/// Content vectors are made once a split, in `<folder>/content/<split>`, for all methods alike.
+/// Content vectors are made once a split, in `<folder>/content/<split>`, for all methods alike; rows
+/// with settings of their own for content have theirs in `<folder>/content/<split>-<hash>`.
 pub struct Tokenizers<'a> {
     data: &'a DataSet,
     folder: PathBuf,
+    /// The common settings.
+    common: &'a RunConfig,
     /// By name, each with its settings.
     candidates: BTreeMap<String, (Candidate, RunConfig)>,
     bars: &'a Bars,
@@ -39,16 +43,18 @@ pub struct Tokenizers<'a> {
 }
 
 impl<'a> Tokenizers<'a> {
-    /// Tokenizers of `candidates` over `data`, kept in `folder`.
+    /// Tokenizers of `candidates`, whose settings go out from `common`, over `data`; kept in
+    /// `folder`.
     pub fn new(
         data: &'a DataSet,
         folder: &Path,
+        common: &'a RunConfig,
         candidates: Vec<(Candidate, RunConfig)>,
         bars: &'a Bars,
     ) -> Tokenizers<'a> {
         let candidates = candidates.into_iter().map(|pair| (pair.0.name.clone(), pair)).collect();
         let prepared = RefCell::new(None);
-        Tokenizers { data, folder: folder.to_path_buf(), candidates, bars, prepared }
+        Tokenizers { data, folder: folder.to_path_buf(), common, candidates, bars, prepared }
     }
 
     fn find(
@@ -91,7 +97,7 @@ impl<'a> Tokenizers<'a> {
     ) -> anyhow::Result<f64> {
         let timing = run.join("seconds.json");
         if !timing.exists() {
-            let content = self.folder.join("content").join(split.name());
+            let content = self.content_folder(split, config)?;
             let context = Context { bars: self.bars, cancel };
             let resume = run.join("config.toml").exists();
             let published = self.with_split(split, config, |prepared| {
@@ -160,6 +166,16 @@ impl<'a> Tokenizers<'a> {
         Ok(Tokens { item, user, item_bag, seconds, notes: Vec::new() })
     }
 
+    fn content_folder(&self, split: TaskSplit, config: &RunConfig) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("content");
+        let (own, common) = (content_settings(config)?, content_settings(self.common)?);
+        let hash = files::sha256_bytes(own.to_string().as_bytes());
+        Ok(match own == common {
+            true => folder.join(split.name()),
+            false => folder.join(format!("{}-{}", split.name(), &hash[..8])),
+        })
+    }
+
     fn run_folder(&self, name: &str, split: TaskSplit, seed: u64) -> PathBuf {
         let plain = name.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '-'), "_");
         self.folder.join("runs").join(split.name()).join(plain).join(format!("seed-{seed}"))
@@ -178,9 +194,8 @@ impl Jobs for Tokenizers<'_> {
     }
 
     fn item_content(&self, split: TaskSplit) -> Result<Option<Box<dyn RowMatrix>>, BoxError> {
-        let Some((_, config)) = self.candidates.values().next() else { return Ok(None) };
-        let config = on_split(config, split);
-        let cache = self.folder.join("content").join(split.name());
+        let config = on_split(self.common, split);
+        let cache = self.content_folder(split, &config)?;
         let cancel = Cancel::default();
         let context = Context { bars: self.bars, cancel: &cancel };
         let items = self.with_split(split, &config, |prepared| {
@@ -188,6 +203,12 @@ impl Jobs for Tokenizers<'_> {
         })?;
         Ok(Some(items.matrix))
     }
+}
+
+/// All that decides on content vectors, but for the split.
+fn content_settings(config: &RunConfig) -> anyhow::Result<Value> {
+    let data = on_split(config, TaskSplit::LeaveLastOut).data;
+    Ok(json!([data, config.content, config.embed]))
 }
 
 /// The same settings on the split of a task.

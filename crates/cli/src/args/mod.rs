@@ -1,5 +1,7 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,8 @@ use das_core::Side;
 use das_eval::presets::Preset;
 use das_eval::records::Task;
 use das_model::Method;
+
+pub use self::bench::{Bench, BenchArgs, BenchEmbedArgs, BenchRetrieveArgs, BenchStepArgs};
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
 /// behaviour, learned in one stage.
@@ -310,6 +314,9 @@ pub struct CompareArgs {
     /// Add every ablation of DAS
     #[arg(long)]
     pub ablations: bool,
+    /// Add the rows of a TOML file: a section a row, with the settings that differ
+    #[arg(long, value_name = "FILE")]
+    pub variants: Option<PathBuf>,
     /// What is measured: intrinsic, generative, ctr, cold
     #[arg(
         long,
@@ -347,66 +354,6 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DATA")]
     pub data: Option<PathBuf>,
     /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `das bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure
-    #[command(subcommand)]
-    pub what: Bench,
-}
-
-/// The measurements of `das bench`.
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// Training steps from given weights and batches
-    Step(BenchStepArgs),
-    /// Beam search and exact search of a run's retriever over its test queries
-    Retrieve(BenchRetrieveArgs),
-}
-
-/// Arguments of `das bench retrieve`.
-#[derive(Debug, Args)]
-pub struct BenchRetrieveArgs {
-    /// A run with a retriever (das train-retriever)
-    #[arg(long, value_name = "RUN")]
-    pub run: PathBuf,
-    /// The data set that the run was trained on
-    #[arg(long, value_name = "DATA")]
-    pub data: PathBuf,
-    /// Width of the beam
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(10..))]
-    pub beam: u16,
-    /// Users that are answered, evenly spread; 0 for all
-    #[arg(long, default_value_t = 0)]
-    pub queries: usize,
-    /// Users answered at once
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch: u16,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `das bench step`.
-#[derive(Debug, Args)]
-pub struct BenchStepArgs {
-    /// A folder with init.safetensors and batches.safetensors
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
-    /// Steps that are timed, after five that are not
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: u32,
-    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
