@@ -177,9 +177,10 @@ fn embed_side(
     folder: &Path,
     context: Context<'_>,
 ) -> anyhow::Result<(Provenance, DenseMatrix)> {
-    let (source, folder) = (text_source(prepared, config, side)?, embedder_folder(folder, side));
+    let folder = embedder_folder(folder, side);
     if !config.data.views(side).is_empty() {
         let (views, matrix) = views::make(prepared, config, side, &folder, context)?;
+        let source = text_source(prepared, config, side)?;
         return Ok((Provenance { embedder: None, views, source, report: None }, matrix));
     }
     let texts = side_texts(prepared, config, side)?;
@@ -187,6 +188,7 @@ fn embed_side(
     let Opened { embedder, report } = embedders::open(&texts, config, side, context)?;
     let embeddings = views::embed_texts(&*embedder, &texts, side, None, context)?;
     embedder.save(&folder)?;
+    let source = text_source(prepared, config, side)?;
     let (embedder, views, report) = (Some(embedder.identity()), Vec::new(), Some(report));
     Ok((Provenance { embedder, views, source, report }, embeddings.matrix))
 }

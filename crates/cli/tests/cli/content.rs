@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use das_core::Side;
 use serde_json::{Value, json};
@@ -19,9 +20,20 @@ struct Server {
     answered: Arc<AtomicUsize>,
 }
 
+/// What a server does with requests after those that it answers.
+#[derive(Clone, Copy)]
+enum Then {
+    Refuse,
+    Hang,
+}
+
 impl Server {
     /// Refuses every request after so many.
     fn new(most: usize) -> Server {
+        Server::limited(most, Then::Refuse)
+    }
+
+    fn limited(most: usize, then: Then) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let answered = Arc::new(AtomicUsize::new(0));
@@ -29,7 +41,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let count = Arc::clone(&count);
-                thread::spawn(move || serve(stream.unwrap(), &count, most));
+                thread::spawn(move || serve(stream.unwrap(), &count, most, then));
             }
         });
         Server { url, answered }
@@ -41,7 +53,7 @@ impl Server {
 }
 
 /// Answers requests of one connection until it closes.
-fn serve(mut stream: TcpStream, count: &AtomicUsize, most: usize) {
+fn serve(mut stream: TcpStream, count: &AtomicUsize, most: usize, then: Then) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some((path, body)) = request(&mut reader) {
         let allowed = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
@@ -49,7 +61,12 @@ fn serve(mut stream: TcpStream, count: &AtomicUsize, most: usize) {
         });
         let (status, answer) = match allowed {
             Ok(_) => ("200 OK", answer(&path, &body)),
-            Err(_) => ("403 Forbidden", json!({ "error": "enough" })),
+            Err(_) => match then {
+                Then::Refuse => ("403 Forbidden", json!({ "error": "enough" })),
+                Then::Hang => loop {
+                    thread::park();
+                },
+            },
         };
         let answer = answer.to_string();
         let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", answer.len());
@@ -178,6 +195,57 @@ fn what_was_answered_before_a_failure_is_kept() {
     let written = succeed_json(&mut describe(&server));
     assert_eq!(written["item"]["asked"], json!(server.answered()));
     assert_eq!(server.answered(), ITEMS - 20);
+}
+
+/// `das embed` into `out`, four texts a request, one request at a time.
+fn embed_by_fours(bench: &Bench, server: &Server, out: &str, cache: &str) -> Command {
+    let mut embed = das(["embed", "--config"]);
+    embed.arg(bench.path("small.toml")).arg("--data").arg(bench.path("data"));
+    embed.arg("--out").arg(bench.path(out)).args(["--model", &server.url]);
+    let cache = format!("embed.cache={}", bench.path(cache).display());
+    for setting in ["model=letters", "batch_size=4", "concurrency=1"] {
+        embed.arg("--set").arg(format!("embed.endpoint.{setting}"));
+    }
+    embed.args(["--set", &cache]).stdout(Stdio::null());
+    embed
+}
+
+#[test]
+fn a_killed_process_loses_at_most_one_batch() {
+    let bench = Bench::new();
+    let all = Server::new(usize::MAX);
+    succeed(&mut embed_by_fours(&bench, &all, "reference", "own"));
+
+    // A request for one text tells the width of the vectors, then come nine batches.
+    let server = Server::limited(10, Then::Hang);
+    let mut killed = embed_by_fours(&bench, &server, "vectors", "cache").spawn().unwrap();
+    while server.answered() < 10 {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended on its own");
+        thread::sleep(Duration::from_millis(5));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let server = Server::new(usize::MAX);
+    succeed(&mut embed_by_fours(&bench, &server, "vectors", "cache"));
+    let spared = all.answered() - server.answered();
+    assert!((8..=9).contains(&spared), "{spared} batches of 9 were kept");
+    assert_same_files(&bench.path("vectors"), &bench.path("reference"));
+}
+
+#[test]
+fn two_processes_share_a_cache() {
+    let bench = Bench::new();
+    let server = Server::new(usize::MAX);
+    let spawn = |out: &str| embed_by_fours(&bench, &server, out, "cache").spawn().unwrap();
+    let both = [spawn("a"), spawn("b")];
+    for mut process in both {
+        assert!(process.wait().unwrap().success());
+    }
+    assert_same_files(&bench.path("a"), &bench.path("b"));
+    let before = server.answered();
+    succeed(&mut embed_by_fours(&bench, &server, "c", "cache"));
+    assert_eq!(server.answered() - before, 2, "one request a side, for the width");
+    assert_same_files(&bench.path("a"), &bench.path("c"));
 }
 
 #[test]
