@@ -87,7 +87,7 @@ mod tests {
         let views = Views::new(vec![2, 1, 3]).unwrap();
         assert_eq!((views.dim(), views.count()), (6, 3));
         assert_eq!(views.spans().collect::<Vec<_>>(), [0..2, 2..3, 3..6]);
-        assert_eq!(Views::one(4).spans().collect::<Vec<_>>(), [0..4]);
+        assert!(Views::one(4).spans().eq(std::iter::once(0..4)));
         assert!(Views::new(vec![]).is_err() && Views::new(vec![2, 0]).is_err());
     }
 

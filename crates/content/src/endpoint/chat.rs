@@ -47,12 +47,16 @@ impl ChatClient {
     fn complete(&self, prompt: &str, row: usize, stop: Stop<'_>) -> Result<Completion> {
         let system = self.system.iter().map(|text| json!({ "role": "system", "content": text }));
         let user = json!({ "role": "user", "content": prompt });
-        let body = json!({
+        let mut body = json!({
             "model": self.config.model,
             "messages": system.chain([user]).collect::<Vec<_>>(),
-            "max_tokens": self.config.max_tokens,
-            "temperature": self.config.temperature,
         });
+        if self.config.reasoning {
+            body["max_completion_tokens"] = self.config.max_tokens.into();
+        } else {
+            body["max_tokens"] = self.config.max_tokens.into();
+            body["temperature"] = self.config.temperature.into();
+        }
         let request = Request {
             path: "/chat/completions",
             body: body.to_string(),
@@ -67,7 +71,8 @@ impl ChatClient {
 impl LanguageModel for ChatClient {
     /// The model's name and what is asked of it, as a hash; never the address.
     fn identity(&self) -> String {
-        let EndpointConfig { model, max_tokens, temperature, .. } = &self.config;
+        let EndpointConfig { model, max_tokens, temperature, reasoning, .. } = &self.config;
+        let temperature = (!reasoning).then_some(temperature);
         describe::identity("chat", model, json!([max_tokens, temperature, self.system]))
     }
 

@@ -55,6 +55,9 @@ pub struct EndpointConfig {
     pub max_tokens: u32,
     /// Randomness of a chat's answers; 0 takes the likeliest token each time.
     pub temperature: f64,
+    /// Whether the model reasons before it answers, in the way of OpenAI's own: the limit, which
+    /// then covers the reasoning too, is sent as `max_completion_tokens`, and no temperature.
+    pub reasoning: bool,
 }
 
 impl Default for EndpointConfig {
@@ -71,6 +74,7 @@ impl Default for EndpointConfig {
             batch_size: 32,
             max_tokens: 128,
             temperature: 0.0,
+            reasoning: false,
         }
     }
 }
@@ -91,6 +95,7 @@ impl fmt::Debug for EndpointConfig {
             .field("batch_size", &self.batch_size)
             .field("max_tokens", &self.max_tokens)
             .field("temperature", &self.temperature)
+            .field("reasoning", &self.reasoning)
             .finish()
     }
 }

@@ -49,6 +49,14 @@ fn a_model_is_asked_one_prompt_at_a_time() {
     let done = &mut |_, _| Ok(());
     client.complete_batches(&["text 0"], &Silent, &Cancel::default(), done).unwrap();
     assert_eq!(server.asks()[1].body["messages"], json!([user]));
+
+    // OpenAI's reasoning models refuse `max_tokens` and any temperature.
+    config.reasoning = true;
+    complete(&config, &numbered(1)).1.unwrap();
+    let expected = json!({
+        "model": "test-model", "messages": [system, user], "max_completion_tokens": 77,
+    });
+    assert_eq!(server.asks()[2].body, expected);
 }
 
 #[test]
