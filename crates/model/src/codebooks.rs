@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use das_core::Side;
-use das_nn::kernels;
+use das_nn::kernels::{FrozenCodebooks, Quantized};
 use das_nn::safetensors_io::{NamedTensor, TensorData};
 
 use crate::encoder::EncodedRows;
+use crate::frozen::FrozenMlp;
 use crate::uism::codebook_name;
 use crate::{Error, Result};
 
@@ -19,12 +20,14 @@ pub(crate) struct Codebooks {
     dim: usize,
     /// `[size, dim]` each.
     levels: Vec<Vec<f32>>,
+    packed: FrozenCodebooks,
 }
 
 impl Codebooks {
     /// Takes codebooks `[size, dim]` of at least one level.
     pub(crate) fn new(dim: usize, levels: Vec<Vec<f32>>) -> Codebooks {
-        Codebooks { dim, levels }
+        let packed = FrozenCodebooks::new(levels.iter().map(Vec::as_slice), dim);
+        Codebooks { dim, levels, packed }
     }
 
     /// Takes the codebooks of `side` for vectors of width `dim` out of loaded tensors.
@@ -43,7 +46,7 @@ impl Codebooks {
             let name = codebook_name(side, 0);
             return Err(Error::Invalid(format!("tensor `{name}` is missing")));
         }
-        Ok(Codebooks { dim, levels })
+        Ok(Codebooks::new(dim, levels))
     }
 
     /// Width of the codes.
@@ -72,39 +75,28 @@ impl Codebooks {
     }
 
     /// The nearest code of each level to what the levels before it leave of `vectors` `[n, dim]`.
-    pub(crate) fn quantize(&self, vectors: Vec<f32>) -> EncodedRows {
-        let (dim, levels) = (self.dim, self.levels.len());
-        let mut codes = vec![0; vectors.len() / dim * levels];
-        let mut residuals = vectors;
-        let mut last_residuals = Vec::new();
-        for (level, book) in self.levels.iter().enumerate() {
-            if level + 1 == levels {
-                last_residuals.clone_from(&residuals);
-            }
-            let chosen = kernels::assign(&residuals, book, dim).codes;
-            for (row, &code) in chosen.iter().enumerate() {
-                codes[row * levels + level] = code;
-                let code = &book[code as usize * dim..][..dim];
-                for (r, e) in residuals[row * dim..][..dim].iter_mut().zip(code) {
-                    *r -= e;
-                }
-            }
-        }
-        let quantized = self.sum_of_codes(&codes);
-        EncodedRows { codes, quantized, last_residuals }
+    pub(crate) fn quantize(&self, vectors: &[f32]) -> EncodedRows {
+        self.fill(vectors.len() / self.dim, |out| self.packed.quantize(vectors, out))
     }
 
-    /// The sum of the chosen vectors of each row of `codes` `[n, levels]`: `[n, dim]`.
-    pub(crate) fn sum_of_codes(&self, codes: &[u32]) -> Vec<f32> {
-        let (dim, levels) = (self.dim, self.levels.len());
-        let mut quantized = vec![0.0; codes.len() / levels * dim];
-        for (row, sum) in codes.chunks_exact(levels).zip(quantized.chunks_exact_mut(dim)) {
-            for (&code, book) in row.iter().zip(&self.levels) {
-                let code = &book[code as usize * dim..][..dim];
-                sum.iter_mut().zip(code).for_each(|(s, e)| *s += e);
-            }
-        }
-        quantized
+    /// The same of what `encoder` makes of `content` `[n, inputs]`.
+    pub(crate) fn encode(&self, encoder: &FrozenMlp, content: &[f32]) -> EncodedRows {
+        let rows = content.len() / encoder.inputs();
+        self.fill(rows, |out| self.packed.encode(encoder.packed(), content, out))
+    }
+
+    fn fill(&self, rows: usize, quantize: impl FnOnce(Quantized<'_>)) -> EncodedRows {
+        let mut encoded = EncodedRows {
+            codes: vec![0; rows * self.levels.len()],
+            quantized: vec![0.0; rows * self.dim],
+            last_residuals: vec![0.0; rows * self.dim],
+        };
+        quantize(Quantized {
+            codes: &mut encoded.codes,
+            quantized: &mut encoded.quantized,
+            last_residuals: &mut encoded.last_residuals,
+        });
+        encoded
     }
 
     /// The codebooks under the names that training uses.

@@ -13,6 +13,7 @@ mod config;
 mod das;
 mod encoder;
 mod error;
+mod frozen;
 mod fusion;
 mod icdm;
 mod layers;

@@ -20,8 +20,27 @@ pub enum Bench {
     Step(BenchStepArgs),
     /// Beam search and exact search of a run's retriever over its test queries
     Retrieve(BenchRetrieveArgs),
+    /// Encoding content into codes with given weights
+    Encode(BenchEncodeArgs),
     /// Embedding texts with a published model, without a cache
     Embed(BenchEmbedArgs),
+}
+
+/// Arguments of `das bench encode`.
+#[derive(Debug, Args)]
+pub struct BenchEncodeArgs {
+    /// A folder with init.safetensors and batches.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Batches that are timed, after five that are not
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `das bench embed`.

@@ -10,7 +10,9 @@ use das_eval::presets::Preset;
 use das_eval::records::Task;
 use das_model::Method;
 
-pub use self::bench::{Bench, BenchArgs, BenchEmbedArgs, BenchRetrieveArgs, BenchStepArgs};
+pub use self::bench::{
+    Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchRetrieveArgs, BenchStepArgs,
+};
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
 /// behaviour, learned in one stage.

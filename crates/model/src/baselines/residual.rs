@@ -10,7 +10,8 @@ use rand::seq::index;
 
 use crate::batch::gather;
 use crate::codebooks::{Codebooks, TensorMap, float_map};
-use crate::encoder::{EncodedRows, Layer, forward, layer_tensors, take_layers};
+use crate::encoder::EncodedRows;
+use crate::frozen::FrozenMlp;
 use crate::method::Inputs;
 use crate::tokenizer::METHOD;
 use crate::train::{Validation, item_retrieval};
@@ -25,22 +26,22 @@ const CHUNK_ROWS: usize = 4096;
 /// x → x + MLP(x), or x itself where there are no layers; then, if asked for, to unit length.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Adapter {
-    layers: Vec<Layer>,
+    layers: Option<FrozenMlp>,
     normalize: bool,
 }
 
 impl Adapter {
     /// Leaves content as it is, or brings it to unit length.
     pub(crate) fn identity(normalize: bool) -> Adapter {
-        Adapter { layers: Vec::new(), normalize }
+        Adapter { layers: None, normalize }
     }
 
     /// The adapter of `side` among `tensors`, [`Adapter::identity`] where there is none.
     pub(crate) fn take(tensors: &mut TensorMap, side: Side, normalize: bool) -> Result<Adapter> {
         let name = layers_name(side);
         let layers = match tensors.contains_key(&format!("{name}.0.weight")) {
-            true => take_layers(tensors, &name)?,
-            false => Vec::new(),
+            true => Some(FrozenMlp::take(tensors, &name)?),
+            false => None,
         };
         Ok(Adapter { layers, normalize })
     }
@@ -48,8 +49,8 @@ impl Adapter {
     /// Maps `content` `[n, dim]` to vectors of the same shape.
     pub(crate) fn apply(&self, content: &[f32], dim: usize) -> Vec<f32> {
         let mut vectors = content.to_vec();
-        if !self.layers.is_empty() {
-            let moves = forward(&self.layers, content);
+        if let Some(layers) = &self.layers {
+            let moves = layers.forward(content);
             vectors.iter_mut().zip(&moves).for_each(|(x, moved)| *x += moved);
         }
         if self.normalize {
@@ -135,9 +136,8 @@ impl ResidualSide {
         let dim = first.and_then(|(shape, _)| shape.get(1)).copied().unwrap_or(0);
         let codebooks = Codebooks::take(tensors, side, dim)?;
         let adapter = Adapter::take(tensors, side, normalize)?;
-        let ends =
-            [adapter.layers.first().map(Layer::fan_in), adapter.layers.last().map(Layer::fan_out)];
-        if ends.into_iter().flatten().any(|width| width != dim) {
+        let fits = |layers: &FrozenMlp| (layers.inputs(), layers.outputs()) == (dim, dim);
+        if !adapter.layers.as_ref().is_none_or(fits) {
             return Err(Error::Invalid(format!(
                 "tensors `{}`: expected layers from width {dim}, that of the codes, to {dim}",
                 layers_name(side)
@@ -147,7 +147,8 @@ impl ResidualSide {
     }
 
     fn to_tensors(&self, side: Side) -> Vec<NamedTensor> {
-        let mut tensors = layer_tensors(&self.adapter.layers, &layers_name(side));
+        let layers = self.adapter.layers.as_ref();
+        let mut tensors = layers.map_or_else(Vec::new, |l| l.to_tensors(&layers_name(side)));
         tensors.extend(self.codebooks.to_tensors(side));
         tensors
     }
@@ -239,7 +240,7 @@ impl Tokenizer for ResidualTokenizer {
     }
 
     fn encode_rows(&self, side: Side, content: &[f32]) -> Result<EncodedRows> {
-        Ok(self.side(side).codebooks.quantize(self.vectors(side, content)?))
+        Ok(self.side(side).codebooks.quantize(&self.vectors(side, content)?))
     }
 
     /// Of content without an adapter, after normalisation if that is asked for: there x̂ is q. An
@@ -252,7 +253,7 @@ impl Tokenizer for ResidualTokenizer {
         rows: &EncodedRows,
     ) -> Option<f64> {
         let ResidualSide { adapter, codebooks } = self.side(side);
-        if !adapter.layers.is_empty() {
+        if adapter.layers.is_some() {
             return None;
         }
         let vectors = adapter.apply(content, codebooks.dim());

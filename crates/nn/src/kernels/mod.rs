@@ -12,7 +12,9 @@ pub mod kmeans;
 pub mod matmul;
 
 mod assign;
+mod encode;
 
 pub use assign::{Assignment, assign};
 pub use backend::Activation;
 pub use cpu::linear::forward as linear_forward;
+pub use encode::{FrozenCodebooks, FrozenLayers, Quantized};

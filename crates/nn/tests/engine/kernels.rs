@@ -1,7 +1,8 @@
 //! Products, linear layers and nearest codes on slices.
 
 use das_nn::Activation;
-use das_nn::kernels::{assign, linear_forward, matmul};
+use das_nn::kernels::{FrozenCodebooks, FrozenLayers, Quantized, assign, linear_forward, matmul};
+use rand::Rng;
 
 use crate::check::{self, doubles, mse, rng, transpose, uniform};
 
@@ -82,4 +83,55 @@ fn the_lowest_of_equal_codes_wins() {
     let book: Vec<f32> = [0.5, 2.0].repeat(50);
     let found = assign(&[0.4, 2.1, 9.0], &book, 1);
     assert_eq!(found.codes, [0, 1, 1]);
+}
+
+/// Layers and codebooks drawn at random, and content, at sizes that fill no block.
+#[test]
+fn frozen_encoder_equals_layers_and_nearest_codes() {
+    let (rows, widths, sizes) = (437, [37, 50, 9], [40, 7, 33]);
+    let mut rng = rng(11);
+    let mut draw =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let weights: Vec<(Vec<f32>, Vec<f32>)> =
+        widths.windows(2).map(|pair| (draw(pair[0] * pair[1]), draw(pair[1]))).collect();
+    let books: Vec<Vec<f32>> = sizes.iter().map(|size| draw(size * 9)).collect();
+    let content = draw(rows * 37);
+
+    let mut z = content.clone();
+    for (at, (w, b)) in weights.iter().enumerate() {
+        let act = if at == 0 { Activation::Relu } else { Activation::Identity };
+        let mut next = vec![0.0; rows * b.len()];
+        linear_forward(&z, rows, w, b, act, &mut next);
+        z = next;
+    }
+    let layers = FrozenLayers::new(weights.iter().map(|(w, b)| (&w[..], &b[..])));
+    let found = layers.forward(&content);
+    assert!(found.iter().zip(&z).all(|(a, b)| (a - b).abs() < 1e-4));
+
+    let (mut codes, mut quantized, mut last) =
+        (vec![0; rows * 3], vec![0.0; rows * 9], vec![0.0; rows * 9]);
+    let room =
+        Quantized { codes: &mut codes, quantized: &mut quantized, last_residuals: &mut last };
+    let frozen = FrozenCodebooks::new(books.iter().map(Vec::as_slice), 9);
+    frozen.encode(&layers, &content, room);
+    let mut residuals = found;
+    for (level, book) in books.iter().enumerate() {
+        if level == 2 {
+            assert_eq!(residuals, last);
+        }
+        let nearest = assign(&residuals, book, 9);
+        for (row, r) in residuals.chunks_exact_mut(9).enumerate() {
+            let code = codes[row * 3 + level];
+            let distance = |code: u32| -> f32 {
+                let e = &book[code as usize * 9..][..9];
+                r.iter().zip(e).map(|(r, e)| (r - e) * (r - e)).sum()
+            };
+            assert!(distance(code) <= distance(nearest.codes[row]) + 1e-5);
+            let e = &book[code as usize * 9..][..9];
+            r.iter_mut().zip(e).for_each(|(r, e)| *r -= e);
+        }
+    }
+    for ((q, r), z) in quantized.iter().zip(&residuals).zip(&layers.forward(&content)) {
+        assert!((q + r - z).abs() < 1e-4);
+    }
 }

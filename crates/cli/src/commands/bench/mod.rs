@@ -1,6 +1,7 @@
 //! `das bench`: one file a measurement.
 
 mod embed;
+mod encode;
 mod retrieve;
 mod step;
 
@@ -11,6 +12,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     match &args.what {
         Bench::Step(args) => step::run(args),
         Bench::Retrieve(args) => retrieve::run(args),
+        Bench::Encode(args) => encode::run(args),
         Bench::Embed(args) => embed::run(args),
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod gemm;
 mod info_nce;
 mod layer_norm;
 pub(crate) mod linear;
+pub(crate) mod packed;
 mod pool;
 pub(crate) mod quantize;
 mod rows;

@@ -225,6 +225,35 @@ pub(crate) fn sum_exp_difference(x: &[f32], y: &[f32], shift: f32) -> f32 {
     )
 }
 
+/// The index of the least `x`; the lowest index wins ties.
+#[inline(always)]
+pub(crate) fn argmin(x: &[f32]) -> u32 {
+    let mut best = [f32::INFINITY; LANES];
+    let mut place = [0u32; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let (rest, mut base) = (chunks.remainder(), 0u32);
+    for x in chunks {
+        for lane in 0..LANES {
+            let better = x[lane] < best[lane];
+            best[lane] = if better { x[lane] } else { best[lane] };
+            place[lane] = if better { base + lane as u32 } else { place[lane] };
+        }
+        base += LANES as u32;
+    }
+    for (lane, &x) in rest.iter().enumerate() {
+        if x < best[lane] {
+            (best[lane], place[lane]) = (x, base + lane as u32);
+        }
+    }
+    let mut winner = (place[0], best[0]);
+    for (&place, &best) in place.iter().zip(&best).skip(1) {
+        if best < winner.1 || (best == winner.1 && place < winner.0) {
+            winner = (place, best);
+        }
+    }
+    winner.0
+}
+
 /// The index of the least `x + y`; the lowest index wins ties.
 #[inline(always)]
 pub(crate) fn argmin_sum(x: &[f32], y: &[f32]) -> (u32, f32) {
