@@ -1,6 +1,7 @@
 //! Matrices that stay on disk: a region of a file, mapped into memory.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -84,6 +85,10 @@ impl RowMatrix for MappedMatrix {
 
     fn row(&self, row: usize) -> &[f32] {
         &self.values()[row * self.dim..(row + 1) * self.dim]
+    }
+
+    fn consecutive(&self, rows: Range<usize>) -> Option<&[f32]> {
+        Some(&self.values()[rows.start * self.dim..rows.end * self.dim])
     }
 }
 

@@ -1,5 +1,7 @@
 //! Matrices of content vectors, read row by row so that they need not fit in memory.
 
+use std::ops::Range;
+
 use crate::{Error, Result, Views};
 
 /// A read-only f32 matrix `[rows, dim]`. Implementations may be memory-mapped.
@@ -16,6 +18,11 @@ pub trait RowMatrix: Send + Sync {
     /// What a row consists of.
     fn views(&self) -> Views {
         Views::one(self.dim())
+    }
+
+    /// The values of consecutive rows, where they lie end to end.
+    fn consecutive(&self, _rows: Range<usize>) -> Option<&[f32]> {
+        None
     }
 
     /// Copies `rows` into `out`, row-major; `out` has `rows.len() * dim` values.
@@ -63,6 +70,10 @@ impl RowMatrix for DenseMatrix {
     fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.dim..(row + 1) * self.dim]
     }
+
+    fn consecutive(&self, rows: Range<usize>) -> Option<&[f32]> {
+        Some(&self.values[rows.start * self.dim..rows.end * self.dim])
+    }
 }
 
 /// A matrix whose rows consist of several views.
@@ -96,6 +107,10 @@ impl RowMatrix for ViewedMatrix {
 
     fn row(&self, row: usize) -> &[f32] {
         self.matrix.row(row)
+    }
+
+    fn consecutive(&self, rows: Range<usize>) -> Option<&[f32]> {
+        self.matrix.consecutive(rows)
     }
 
     fn views(&self) -> Views {

@@ -43,4 +43,4 @@ pub use method::{
 };
 pub use step::{Das, Phase};
 pub use terms::{Part, Term, TermWeights};
-pub use tokenizer::{Encoded, NeuralTokenizer, Tokenizer, encode_all, encode_chunks};
+pub use tokenizer::{Encoded, Keep, NeuralTokenizer, Tokenizer, encode_all, encode_chunks};

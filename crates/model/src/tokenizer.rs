@@ -49,12 +49,29 @@ pub trait Tokenizer: Send + Sync {
     fn to_bytes(&self) -> Result<Vec<u8>>;
 }
 
+/// What is kept of every row besides its codes. A matrix of any length passes through, but what is
+/// kept of it must fit in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Sums of the chosen codes.
+    pub quantized: bool,
+    /// What the last level was given to quantize.
+    pub last_residuals: bool,
+    /// The error of reconstruction, which takes as long again as encoding.
+    pub error: bool,
+}
+
+impl Keep {
+    /// Everything.
+    pub const ALL: Keep = Keep { quantized: true, last_residuals: true, error: true };
+}
+
 /// All rows of one side, encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
-    /// Codes, quantized vectors and last residuals of every row.
+    /// Codes of every row, and the vectors that were to be kept; the others are empty.
     pub rows: EncodedRows,
-    /// Mean over rows of ‖x − x̂‖², where the method has a decoder.
+    /// Mean over rows of ‖x − x̂‖², where it was asked for and the method has a decoder.
     pub reconstruction_error: Option<f64>,
 }
 
@@ -63,19 +80,26 @@ pub fn encode_all(
     tokenizer: &dyn Tokenizer,
     side: Side,
     content: &dyn RowMatrix,
+    keep: Keep,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Encoded> {
     let mut all = EncodedRows::default();
-    let mut error = Some(0.0);
+    let mut error = keep.error.then_some(0.0);
     let views = content.views();
     progress.begin(&format!("encoding {side}s"), Some(content.rows() as u64));
     encode_chunks(tokenizer, side, content, cancel, |chunk, rows| {
-        let squared = tokenizer.squared_error(side, &views, chunk, &rows);
-        error = error.zip(squared).map(|(sum, chunk)| sum + chunk);
+        if let Some(sum) = error {
+            let squared = tokenizer.squared_error(side, &views, chunk, &rows);
+            error = squared.map(|chunk| sum + chunk);
+        }
         all.codes.extend(rows.codes);
-        all.quantized.extend(rows.quantized);
-        all.last_residuals.extend(rows.last_residuals);
+        if keep.quantized {
+            all.quantized.extend(rows.quantized);
+        }
+        if keep.last_residuals {
+            all.last_residuals.extend(rows.last_residuals);
+        }
         progress.update((all.codes.len() / tokenizer.codebook_sizes(side).len()) as u64, "");
         Ok(())
     })?;
@@ -98,10 +122,15 @@ pub fn encode_chunks(
     for start in (0..content.rows()).step_by(CHUNK_ROWS) {
         cancel.check()?;
         let end = content.rows().min(start + CHUNK_ROWS);
-        buffer.clear();
-        (start..end).for_each(|row| buffer.extend_from_slice(content.row(row)));
-        let rows = tokenizer.encode_rows(side, &buffer)?;
-        consume(&buffer, rows)?;
+        let chunk = match content.consecutive(start..end) {
+            Some(chunk) => chunk,
+            None => {
+                buffer.clear();
+                (start..end).for_each(|row| buffer.extend_from_slice(content.row(row)));
+                &buffer
+            }
+        };
+        consume(chunk, tokenizer.encode_rows(side, chunk)?)?;
     }
     Ok(())
 }

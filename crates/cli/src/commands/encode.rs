@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use das_core::artifact::{Artifact, CONFIG_FILE, MODEL_FILE, embedder_file};
 use das_core::sid::files::{SidFile, write_parquet};
-use das_core::sid::{CollisionPolicy, LastLevel, SidLayout, SidTable, collision};
+use das_core::sid::{LastLevel, SidLayout, SidTable, collision};
 use das_core::{EntityIds, RowMatrix, Side};
 use das_data::tables::{Entities, read_entities};
-use das_model::{EncodedRows, Tokenizer, encode_all, load_tokenizer};
+use das_model::{EncodedRows, Keep, Tokenizer, encode_all, load_tokenizer};
 
 use super::{print, print_json, use_threads};
 use crate::args::EncodeArgs;
@@ -35,9 +35,11 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let entities = read_entities(path, side)?;
     let content = content(&artifact, &entities, side, args, context)?;
     let tokenizer = load_tokenizer(&artifact.bytes(MODEL_FILE)?)?;
-    let encoded = encode_all(&*tokenizer, side, &*content, &bars, &cancel)
-        .with_context(|| path.display().to_string())?;
     let known = artifact.sids(side)?;
+    let last_residuals = known.table.layout().collision().reassigns();
+    let keep = Keep { last_residuals, ..Keep::default() };
+    let encoded = encode_all(&*tokenizer, side, &*content, keep, &bars, &cancel)
+        .with_context(|| path.display().to_string())?;
     let table = identify(&*tokenizer, side, &known, entities.table.ids(), &encoded.rows)?;
     write_parquet(&args.out, side, entities.table.ids(), &table)?;
     if args.json {
@@ -104,10 +106,7 @@ fn identify(
 ) -> anyhow::Result<SidTable> {
     let levels = tokenizer.codebook_sizes(side).len();
     // These policies gave out the last level anew, so only the codes before it are comparable.
-    let reassigned = matches!(
-        known.table.layout().collision(),
-        CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn
-    );
+    let reassigned = known.table.layout().collision().reassigns();
     let compared = if reassigned { levels - 1 } else { levels };
     let index = known.ids.index()?;
     let kept: Vec<Option<u32>> = (0..ids.len())
@@ -143,13 +142,14 @@ fn extend(
 ) -> anyhow::Result<SidTable> {
     let sizes = tokenizer.codebook_sizes(side);
     let levels = sizes.len();
-    let dim = rows.last_residuals.len() / (rows.codes.len() / levels).max(1);
-    let pick = |values: &[f32]| -> Vec<f32> {
-        new.iter().flat_map(|&row| values[row * dim..][..dim].iter().copied()).collect()
-    };
     let codes = new.iter().flat_map(|&row| rows.codes[row * levels..][..levels].iter().copied());
     let learned = SidTable::new(SidLayout::learned(sizes)?, codes.collect())?;
-    let residuals = pick(&rows.last_residuals);
+    if !known.layout().collision().reassigns() {
+        return Ok(collision::extend(known, &learned, None)?);
+    }
+    let dim = rows.last_residuals.len() / (rows.codes.len() / levels).max(1);
+    let residuals = new.iter().flat_map(|&row| &rows.last_residuals[row * dim..][..dim]);
+    let residuals: Vec<f32> = residuals.copied().collect();
     let last = LastLevel::new(&residuals, tokenizer.last_codebook(side), dim)?;
-    Ok(collision::extend(known, &learned, last)?)
+    Ok(collision::extend(known, &learned, Some(last))?)
 }

@@ -8,7 +8,7 @@ use das_core::npy::{self, NpyMatrix};
 use das_core::{RowMatrix, Side};
 use das_data::Part;
 use das_model::train::Observer;
-use das_model::{Encoded, Inputs, Run, Settings, Trained, encode_all, train_method};
+use das_model::{Encoded, Inputs, Keep, Run, Settings, Trained, encode_all, train_method};
 use das_nn::Device;
 
 use super::{Context, Prepared};
@@ -48,7 +48,8 @@ pub fn fit(
     let encode = |side: Side| {
         let tokenizer = &*trained.tokenizer;
         tokenizer.sides().contains(&side).then(|| {
-            encode_all(tokenizer, side, content[side as usize], context.bars, context.cancel)
+            let keep = Keep { last_residuals: true, error: true, ..Keep::default() };
+            encode_all(tokenizer, side, content[side as usize], keep, context.bars, context.cancel)
         })
     };
     let encoded = [encode(Side::User).transpose()?, encode(Side::Item).transpose()?];

@@ -10,6 +10,7 @@ mod parquet;
 mod spool;
 mod view;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use das_core::{EntityIds, MappedMatrix, RowMatrix, Side};
@@ -56,6 +57,13 @@ impl RowMatrix for EmbeddingMatrix {
 
     fn row(&self, row: usize) -> &[f32] {
         self.matrix.row(self.rows.as_ref().map_or(row, |rows| rows[row] as usize))
+    }
+
+    fn consecutive(&self, rows: Range<usize>) -> Option<&[f32]> {
+        if self.rows.is_some() {
+            return None;
+        }
+        self.matrix.consecutive(rows)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::method::Inputs;
 use crate::tokenizer::METHOD;
 use crate::train::{Validation, item_retrieval};
 use crate::uism::codebook_name;
-use crate::{Error, Result, Tokenizer, encode_all};
+use crate::{Error, Keep, Result, Tokenizer, encode_all};
 
 /// Whether vectors are brought to unit length, in the metadata of `model.safetensors`.
 const NORMALIZE: &str = "normalize";
@@ -212,7 +212,8 @@ impl ResidualTokenizer {
         let Some(held_out) = inputs.validation.filter(|clicks| !clicks.items.is_empty()) else {
             return Ok(None);
         };
-        let items = encode_all(self, Side::Item, inputs.content[1], &Silent, cancel)?;
+        let keep = Keep { quantized: true, ..Keep::default() };
+        let items = encode_all(self, Side::Item, inputs.content[1], keep, &Silent, cancel)?;
         let dim = self.side(Side::Item).codebooks.dim();
         Ok(Some(item_retrieval(&items.rows.quantized, dim, held_out)))
     }

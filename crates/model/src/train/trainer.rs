@@ -14,7 +14,7 @@ use super::observe::{EpochRecord, Observer, StepRecord};
 use super::state::{Saved, TrainState};
 use super::validate::{Validation, item_retrieval};
 use crate::config::TableUpdate;
-use crate::{Error, Result, Run, Tokenizer, TrainConfig};
+use crate::{Error, Keep, Result, Run, Tokenizer, TrainConfig, encode_all};
 
 /// How far a method has come: epochs and steps of the stages done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -261,8 +261,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Ok(None);
         }
         let [_, items] = inputs.content;
-        let encoded =
-            crate::encode_all(&tokenizer, Side::Item, items, &Silent, &Cancel::default())?;
+        let (keep, cancel) = (Keep { quantized: true, ..Keep::default() }, Cancel::default());
+        let encoded = encode_all(&tokenizer, Side::Item, items, keep, &Silent, &cancel)?;
         let dim = encoded.rows.quantized.len() / items.rows();
         Ok(Some(item_retrieval(&encoded.rows.quantized, dim, held_out)))
     }

@@ -5,9 +5,9 @@ use das_core::progress::{Cancel, Silent};
 use das_core::{Clicks, DenseMatrix, RowMatrix, Side};
 use das_model::train::{NoObserver, Observer};
 use das_model::{
-    Encoded, Error, Inputs, LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig, Result,
-    RqkmeansConfig, RqvaeConfig, Run, Settings, Tokenizer, TokenizerConfig, TrainConfig, Trained,
-    encode_all, load_tokenizer, train_method,
+    Encoded, Error, Inputs, Keep, LetterConfig, Method, MethodConfigs, ModelConfig, QarmConfig,
+    Result, RqkmeansConfig, RqvaeConfig, Run, Settings, Tokenizer, TokenizerConfig, TrainConfig,
+    Trained, encode_all, load_tokenizer, train_method,
 };
 use das_nn::Device;
 use rand::Rng;
@@ -92,7 +92,7 @@ impl Small {
 }
 
 fn encoded(tokenizer: &dyn Tokenizer, side: Side, content: &DenseMatrix) -> Encoded {
-    encode_all(tokenizer, side, content, &Silent, &Cancel::default()).unwrap()
+    encode_all(tokenizer, side, content, Keep::ALL, &Silent, &Cancel::default()).unwrap()
 }
 
 fn bytes(trained: &Trained) -> Vec<u8> {
@@ -221,7 +221,7 @@ fn every_tokenizer_survives_its_bytes_and_refuses_others() {
         let renamed = String::from_utf8_lossy(&saved).contains(method.name());
         assert!(renamed, "{method} is named in the file");
         let [users, _] = &market.content;
-        let error = encode_all(&*loaded, Side::Item, users, &Silent, &Cancel::default());
+        let error = encode_all(&*loaded, Side::Item, users, Keep::ALL, &Silent, &Cancel::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("expected vectors of width 28"), "{method}: {error}");
         assert!(loaded.encode_rows(Side::Item, &[0.0; 27]).is_err(), "{method}");

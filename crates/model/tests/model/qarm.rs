@@ -6,7 +6,7 @@ use das_core::progress::{Cancel, Silent};
 use das_core::{DenseMatrix, RowMatrix, Side};
 use das_model::train::{EpochRecord, NoObserver, Observer, StepRecord};
 use das_model::{
-    Method, MethodConfigs, ModelConfig, QarmConfig, ResidualTokenizer, Result, Run, Settings,
+    Keep, Method, MethodConfigs, ModelConfig, QarmConfig, ResidualTokenizer, Result, Run, Settings,
     Similarity, TrainConfig, Trained, VqCodes, VqPool, encode_all, train_method,
 };
 use das_nn::Device;
@@ -58,7 +58,8 @@ fn drowned(matrix: &DenseMatrix) -> DenseMatrix {
 /// Of pairs of entities of one group the share with equal first codes, over that of all pairs.
 fn lift(trained: &Trained, side: Side, content: &DenseMatrix) -> f64 {
     let tokenizer = &*trained.tokenizer;
-    let encoded = encode_all(tokenizer, side, content, &Silent, &Cancel::default()).unwrap();
+    let encoded =
+        encode_all(tokenizer, side, content, Keep::ALL, &Silent, &Cancel::default()).unwrap();
     let first: Vec<u32> = encoded.rows.codes.iter().step_by(2).copied().collect();
     let (mut same, mut of_group, mut equal, mut all) = (0.0, 0.0, 0.0, 0.0);
     for i in 0..first.len() {

@@ -8,8 +8,8 @@ use das_core::progress::{Cancel, Silent};
 use das_core::{RowMatrix, Side};
 use das_model::train::NoObserver;
 use das_model::{
-    Inputs, Method, MethodConfigs, ModelConfig, ResidualTokenizer, RqkmeansConfig, Run, Settings,
-    Tokenizer, TrainConfig, Trained, encode_all, train_method,
+    Inputs, Keep, Method, MethodConfigs, ModelConfig, ResidualTokenizer, RqkmeansConfig, Run,
+    Settings, Tokenizer, TrainConfig, Trained, encode_all, train_method,
 };
 use das_nn::Device;
 use serde_json::Value;
@@ -28,7 +28,8 @@ fn small() -> RqkmeansConfig {
 
 /// Sum over rows of ‖x − x̂‖².
 fn squared_error(tokenizer: &dyn Tokenizer, side: Side, content: &dyn RowMatrix) -> f64 {
-    let encoded = encode_all(tokenizer, side, content, &Silent, &Cancel::default()).unwrap();
+    let encoded =
+        encode_all(tokenizer, side, content, Keep::ALL, &Silent, &Cancel::default()).unwrap();
     encoded.reconstruction_error.unwrap() * content.rows() as f64
 }
 
@@ -65,7 +66,8 @@ fn codes_are_the_nearest_ones_level_by_level() {
     let tokenizer = ResidualTokenizer::from_bytes(&bytes).unwrap();
     for (side, content) in Side::BOTH.into_iter().zip(&market.content) {
         let dim = content.dim();
-        let encoded = encode_all(&tokenizer, side, content, &Silent, &Cancel::default()).unwrap();
+        let encoded =
+            encode_all(&tokenizer, side, content, Keep::ALL, &Silent, &Cancel::default()).unwrap();
         for (row, codes) in encoded.rows.codes.chunks(3).enumerate() {
             let mut left: Vec<f64> = content.row(row).iter().map(|&x| f64::from(x)).collect();
             for (level, &code) in codes.iter().enumerate() {
@@ -110,7 +112,10 @@ fn length_does_not_matter_where_vectors_are_normalised() {
     let codes = |trained: &Trained, market: &Market| {
         let [_, items] = &market.content;
         let tokenizer = &*trained.tokenizer;
-        encode_all(tokenizer, Side::Item, items, &Silent, &Cancel::default()).unwrap().rows.codes
+        encode_all(tokenizer, Side::Item, items, Keep::ALL, &Silent, &Cancel::default())
+            .unwrap()
+            .rows
+            .codes
     };
     let first = codes(&before, &market);
     market.content = market.content.each_ref().map(|matrix| {

@@ -6,8 +6,8 @@ use das_core::progress::Cancel;
 use das_core::{Clicks, DenseMatrix, RowMatrix, Side};
 use das_model::train::NoObserver;
 use das_model::{
-    Error, Inputs, ModelConfig, NeuralTokenizer, Term, Tokenizer, TokenizerConfig, TrainConfig,
-    Trained, encode_all,
+    Error, Inputs, Keep, ModelConfig, NeuralTokenizer, Term, Tokenizer, TokenizerConfig,
+    TrainConfig, Trained, encode_all,
 };
 use rand::Rng;
 
@@ -105,7 +105,8 @@ fn codes_are_in_use_and_tell_groups_of_unseen_items() {
     let silent = das_core::progress::Silent;
     for (side, content) in Side::BOTH.into_iter().zip(&market.content) {
         let encoded =
-            encode_all(&*trained.tokenizer, side, content, &silent, &Cancel::default()).unwrap();
+            encode_all(&*trained.tokenizer, side, content, Keep::ALL, &silent, &Cancel::default())
+                .unwrap();
         for level in 0..2 {
             let codes: std::collections::BTreeSet<u32> =
                 encoded.rows.codes.iter().skip(level).step_by(2).copied().collect();
@@ -117,7 +118,8 @@ fn codes_are_in_use_and_tell_groups_of_unseen_items() {
     // Content of the same kind that was not trained on is encoded without ado.
     let [_, items] = &unseen.content;
     let encoded =
-        encode_all(&*trained.tokenizer, Side::Item, items, &silent, &Cancel::default()).unwrap();
+        encode_all(&*trained.tokenizer, Side::Item, items, Keep::ALL, &silent, &Cancel::default())
+            .unwrap();
     assert_eq!(encoded.rows.codes.len(), items.rows() * 2);
 }
 
@@ -166,7 +168,8 @@ fn early_stopping_keeps_the_best_weights() {
     let [_, items] = &market.content;
     let silent = das_core::progress::Silent;
     let encoded =
-        encode_all(&*trained.tokenizer, Side::Item, items, &silent, &Cancel::default()).unwrap();
+        encode_all(&*trained.tokenizer, Side::Item, items, Keep::ALL, &silent, &Cancel::default())
+            .unwrap();
     let again = das_model::train::item_retrieval(&encoded.rows.quantized, 8, &market.held_out);
     assert_eq!(Some(again), trained.validation, "the weights are those of the best validation");
 }
@@ -228,6 +231,7 @@ fn a_tokenizer_survives_its_bytes_and_refuses_others() {
     assert!(NeuralTokenizer::from_bytes(&bytes[..bytes.len() / 2]).is_err());
     let [users, _] = &market.content;
     let silent = das_core::progress::Silent;
-    let error = encode_all(&loaded, Side::Item, users, &silent, &Cancel::default()).unwrap_err();
+    let error =
+        encode_all(&loaded, Side::Item, users, Keep::ALL, &silent, &Cancel::default()).unwrap_err();
     assert!(error.to_string().contains("expected vectors of width 28"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{CollisionPolicy, LastLevel, SidLayout, SidTable};
+use super::{CollisionPolicy, LastLevel, SidLayout, SidTable, needed};
 use crate::{Error, Result};
 
 /// IDs for new rows under the policy of `existing`, whose IDs stay as they are.
@@ -13,8 +13,13 @@ use crate::{Error, Result};
 ///   behind its first codes; where none is free it stays collided.
 /// - `none`: the learned codes.
 ///
-/// `learned` holds the new rows' learned codes, `last` their last level.
-pub fn extend(existing: &SidTable, learned: &SidTable, last: LastLevel<'_>) -> Result<SidTable> {
+/// `learned` holds the new rows' learned codes, `last` their last level, which a policy that
+/// [reassigns](CollisionPolicy::reassigns) it needs.
+pub fn extend(
+    existing: &SidTable,
+    learned: &SidTable,
+    last: Option<LastLevel<'_>>,
+) -> Result<SidTable> {
     let layout = existing.layout();
     if learned.layout().codebook_sizes() != layout.codebook_sizes() {
         let message = format!(
@@ -24,11 +29,12 @@ pub fn extend(existing: &SidTable, learned: &SidTable, last: LastLevel<'_>) -> R
         );
         return Err(Error::Invalid(message));
     }
-    last.check(learned)?;
     match layout.collision() {
         CollisionPolicy::None => Ok(learned.clone()),
         CollisionPolicy::Suffix => number(existing, learned),
-        CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn => free_codes(existing, learned, &last),
+        policy @ (CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn) => {
+            free_codes(existing, learned, &needed(last, policy, learned)?)
+        }
     }
 }
 

@@ -34,6 +34,13 @@ pub enum CollisionPolicy {
     Sinkhorn,
 }
 
+impl CollisionPolicy {
+    /// Whether it gives out the last level's codes anew, among the vectors that these stand for.
+    pub fn reassigns(self) -> bool {
+        matches!(self, CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn)
+    }
+}
+
 /// The policy with its settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -216,12 +223,7 @@ pub fn resolve(
         let found = learned.layout().collision();
         return Err(Error::Invalid(format!("collisions are already resolved by `{found}`")));
     }
-    let last_level = || {
-        let last = last_level.ok_or_else(|| {
-            Error::Invalid(format!("policy `{policy}` needs the last level's residuals"))
-        })?;
-        last.check(learned).map(|()| last)
-    };
+    let last_level = || needed(last_level, policy, learned);
     let before = Collisions::of(learned);
     let table = match policy {
         CollisionPolicy::None => learned.clone(),
@@ -232,6 +234,18 @@ pub fn resolve(
     let levels = learned.layout().num_levels();
     let moved = learned.rows().zip(table.rows()).filter(|(a, b)| *a != &b[..levels]).count();
     Ok(Resolved { before, after: Collisions::of(&table), moved, table })
+}
+
+/// The last level of `learned`, where `policy` cannot do without.
+fn needed<'a>(
+    last: Option<LastLevel<'a>>,
+    policy: CollisionPolicy,
+    learned: &SidTable,
+) -> Result<LastLevel<'a>> {
+    let last = last.ok_or_else(|| {
+        Error::Invalid(format!("policy `{policy}` needs the last level's residuals"))
+    })?;
+    last.check(learned).map(|()| last)
 }
 
 /// `learned` with other codes on its last level, under `policy`.

@@ -195,11 +195,12 @@ fn new_rows_continue_the_suffixes_and_may_widen_the_digit() {
     let suffix = CollisionPolicy::Suffix;
     let existing = resolve(&table(vec![1, 2, 0, 0, 1, 2]), suffix, None, &config).unwrap().table;
     let last = LastLevel::new(&[0.0; 3], &[0.0; 4], 1).unwrap();
-    let found = extend(&existing, &table(vec![1, 2, 3, 3, 1, 2]), last).unwrap();
+    let found = extend(&existing, &table(vec![1, 2, 3, 3, 1, 2]), Some(last)).unwrap();
     assert_eq!(found.codes(), [1, 2, 2, 3, 3, 0, 1, 2, 3]);
     assert_eq!(found.layout().suffix(), Some(4));
     let other = SidLayout::learned(vec![4, 5]).unwrap();
-    let error = extend(&existing, &SidTable::new(other, vec![1, 2]).unwrap(), last).unwrap_err();
+    let error =
+        extend(&existing, &SidTable::new(other, vec![1, 2]).unwrap(), Some(last)).unwrap_err();
     assert!(error.to_string().contains("[4, 5], the existing ones [4, 4]"), "{error}");
 }
 
@@ -288,7 +289,7 @@ proptest! {
         let new = Case::random(seed ^ 1, 12, [2, 3, 8]);
         for policy in CollisionPolicy::ALL {
             let existing = old.resolve(policy).table;
-            let found = extend(&existing, &new.table, new.last()).unwrap();
+            let found = extend(&existing, &new.table, Some(new.last())).unwrap();
             let learned = |table: &SidTable, row| table.prefix(row, 2).to_vec();
             let all: Vec<&[u32]> = existing.rows().chain(found.rows()).collect();
             for row in 0..found.len() {
