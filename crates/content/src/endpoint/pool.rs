@@ -1,7 +1,7 @@
 //! Some requests at a time, each answer handed over as it comes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use das_core::progress::Cancel;
@@ -32,8 +32,8 @@ impl Stop<'_> {
 }
 
 /// Runs `work` on the numbers below `jobs`, `workers` at a time, and gives each result to `done`
-/// on this thread, in the order of arrival. Finished work waits in a bounded queue, so that a slow
-/// `done` slows the workers down.
+/// on this thread, in the order of arrival. A worker begins nothing new before `done` has had its
+/// last result, so that a process that is killed loses what is in flight and nothing else.
 ///
 /// After a failure no new work begins; what is in flight may arrive and is still given to `done`,
 /// unless it is `done` itself that failed.
@@ -51,7 +51,7 @@ pub(super) fn run<T: Send>(
     let stop = Stop { cancel, failed: &failed };
     let next = AtomicUsize::new(0);
     let workers = workers.min(jobs);
-    let (sender, receiver) = mpsc::sync_channel(workers);
+    let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..workers {
             let (sender, next, work) = (sender.clone(), &next, &work);
@@ -62,13 +62,21 @@ pub(super) fn run<T: Send>(
     })
 }
 
+/// A result on its way to `done`.
+struct Finished<T> {
+    job: usize,
+    result: Result<T>,
+    /// Dropped once `done` has had the result, for which the worker waits.
+    handed_over: Sender<()>,
+}
+
 /// One worker: takes the next number until there is none, or until work should stop.
 fn serve<T>(
     jobs: usize,
     next: &AtomicUsize,
     stop: Stop<'_>,
     work: impl Fn(usize, Stop<'_>) -> Result<T>,
-    sender: &SyncSender<(usize, Result<T>)>,
+    sender: &Sender<Finished<T>>,
 ) {
     while stop.check().is_ok() {
         let job = next.fetch_add(1, Ordering::SeqCst);
@@ -79,15 +87,18 @@ fn serve<T>(
         if result.is_err() {
             stop.fail();
         }
-        if sender.send((job, result)).is_err() {
+        let (handed_over, wait) = mpsc::channel();
+        if sender.send(Finished { job, result, handed_over }).is_err() {
             return;
         }
+        // Nothing is ever sent: this ends when the other end is dropped.
+        let _ = wait.recv();
     }
 }
 
 /// Takes results until every worker has ended.
 fn collect<T>(
-    receiver: Receiver<(usize, Result<T>)>,
+    receiver: Receiver<Finished<T>>,
     jobs: usize,
     stop: Stop<'_>,
     done: &mut dyn FnMut(usize, T) -> Result<()>,
@@ -95,7 +106,7 @@ fn collect<T>(
     let mut finished = 0;
     let mut storing = true;
     let mut failure = None;
-    for (job, result) in receiver {
+    for Finished { job, result, handed_over: _wait } in receiver {
         let result = match result {
             Ok(value) if storing => done(job, value).inspect_err(|_| storing = false),
             Ok(_) => continue,
@@ -145,6 +156,24 @@ mod tests {
             run(jobs, workers, &Cancel::default(), |job, _| Ok(job * 2), &mut done).unwrap();
             seen.sort_unstable();
             assert_eq!(seen, Vec::from_iter(0..jobs));
+        }
+    }
+
+    #[test]
+    fn no_worker_runs_ahead_of_what_was_handed_over() {
+        for workers in [1, 3] {
+            let stored = AtomicUsize::new(0);
+            let work = |job: usize, _: Stop<'_>| {
+                // Of the jobs before this one only those of the other workers may be missing.
+                assert!(stored.load(Ordering::SeqCst) + workers > job);
+                Ok(job)
+            };
+            let mut done = |_, _| {
+                thread::sleep(Duration::from_millis(2));
+                stored.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            run(20, workers, &Cancel::default(), work, &mut done).unwrap();
         }
     }
 
