@@ -4,12 +4,15 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 use crate::{Error, Result, RowMatrix};
 
 #[cfg(target_endian = "big")]
 compile_error!("mapped matrices are little-endian on disk and are read in place");
+
+/// How many times the rows being read are asked for in advance.
+const AHEAD: usize = 2;
 
 /// A read-only little-endian f32 matrix `[rows, dim]`, row-major, in a memory-mapped file.
 ///
@@ -72,6 +75,13 @@ impl MappedMatrix {
         let end = self.offset + self.rows * self.dim * size_of::<f32>();
         bytemuck::cast_slice(&self.map[self.offset..end])
     }
+
+    /// Place in the file and length of some rows, in bytes; rows beyond the last are left out.
+    fn bytes(&self, rows: Range<usize>) -> (usize, usize) {
+        let width = self.dim * size_of::<f32>();
+        let [start, end] = [rows.start, rows.end].map(|row| row.min(self.rows) * width);
+        (self.offset + start, end - start)
+    }
 }
 
 impl RowMatrix for MappedMatrix {
@@ -89,6 +99,23 @@ impl RowMatrix for MappedMatrix {
 
     fn consecutive(&self, rows: Range<usize>) -> Option<&[f32]> {
         Some(&self.values()[rows.start * self.dim..rows.end * self.dim])
+    }
+
+    fn enter(&self, rows: Range<usize>) -> Result<()> {
+        // The first rows are needed now, those behind them while these are worked on. It is advice:
+        // a system that does not take it reads on first use.
+        let ahead = rows.end + AHEAD * rows.len();
+        let next = if rows.start == 0 { 0..ahead } else { ahead - rows.len()..ahead };
+        let (start, len) = self.bytes(next);
+        let _ = self.map.advise_range(Advice::WillNeed, start, len);
+        Ok(())
+    }
+
+    fn leave(&self, rows: Range<usize>) {
+        let (start, len) = self.bytes(rows);
+        // SAFETY: the mapping is of a file and never written to, so that a page dropped is read
+        // again with the same contents.
+        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, len) };
     }
 }
 
@@ -118,6 +145,20 @@ mod tests {
         let mut out = [0.0; 4];
         matrix.gather(&[2, 0], &mut out);
         assert_eq!(out, [5.0, 6.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn rows_left_behind_are_still_there() {
+        let values: Vec<f32> = (0..40_000).map(|value| value as f32).collect();
+        let file = file_of(&values);
+        let matrix = MappedMatrix::open(file.path(), 0, 10_000, 4).unwrap();
+        for rows in [0..4_096, 4_096..8_192, 8_192..10_000] {
+            matrix.enter(rows.clone()).unwrap();
+            let expected = &values[rows.start * 4..rows.end * 4];
+            assert_eq!(matrix.consecutive(rows.clone()), Some(expected));
+            matrix.leave(rows);
+        }
+        assert_eq!(matrix.values(), values);
     }
 
     #[test]

@@ -25,6 +25,16 @@ pub trait RowMatrix: Send + Sync {
         None
     }
 
+    /// To be called before `rows` are read in passing: a mapped file is read ahead of its reader, and
+    /// rows that nobody checked yet are checked.
+    fn enter(&self, _rows: Range<usize>) -> Result<()> {
+        Ok(())
+    }
+
+    /// To be called once `rows` have been read in passing: what is mapped of them need not stay in
+    /// memory.
+    fn leave(&self, _rows: Range<usize>) {}
+
     /// Copies `rows` into `out`, row-major; `out` has `rows.len() * dim` values.
     fn gather(&self, rows: &[u32], out: &mut [f32]) {
         for (&row, out) in rows.iter().zip(out.chunks_exact_mut(self.dim())) {

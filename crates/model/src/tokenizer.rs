@@ -122,6 +122,7 @@ pub fn encode_chunks(
     for start in (0..content.rows()).step_by(CHUNK_ROWS) {
         cancel.check()?;
         let end = content.rows().min(start + CHUNK_ROWS);
+        content.enter(start..end)?;
         let chunk = match content.consecutive(start..end) {
             Some(chunk) => chunk,
             None => {
@@ -131,6 +132,7 @@ pub fn encode_chunks(
             }
         };
         consume(chunk, tokenizer.encode_rows(side, chunk)?)?;
+        content.leave(start..end);
     }
     Ok(())
 }

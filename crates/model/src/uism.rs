@@ -5,7 +5,7 @@
 //! the same code, own weights and own shapes.
 
 use das_core::{Side, Views};
-use das_nn::{ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
+use das_nn::{Codes, ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
 use rand::Rng;
 
 use crate::Result;
@@ -48,8 +48,8 @@ pub(crate) struct UismOutput {
     pub(crate) quantized: Var,
     /// Codebook and commitment terms; none while nothing is quantized.
     pub(crate) quantization: Option<Var>,
-    /// The chosen codes, `[n, levels]`; empty while nothing is quantized.
-    pub(crate) codes: Vec<u32>,
+    /// The chosen codes, `[n, levels]`, unless nothing is quantized.
+    pub(crate) codes: Option<Codes>,
 }
 
 impl Uism {
@@ -88,7 +88,7 @@ impl Uism {
         let (config, (n, _)) = (&self.config, tape.shape(x));
         let z = self.encoder.forward(tape, x);
         if !quantize {
-            return UismOutput { quantized: z, quantization: None, codes: Vec::new() };
+            return UismOutput { quantized: z, quantization: None, codes: None };
         }
         let levels = self.codebooks.len();
         let options = QuantizeOptions {
@@ -100,7 +100,7 @@ impl Uism {
         UismOutput {
             quantized: output.through,
             quantization: Some(output.loss),
-            codes: output.codes,
+            codes: Some(output.codes),
         }
     }
 

@@ -46,6 +46,7 @@
 //! # }
 //! ```
 
+mod codes;
 mod device;
 mod error;
 mod gradients;
@@ -59,6 +60,7 @@ pub mod safetensors_io;
 mod tape;
 mod tensor;
 
+pub use codes::Codes;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use gradients::Gradients;

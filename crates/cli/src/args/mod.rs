@@ -200,6 +200,10 @@ pub struct EncodeArgs {
     /// Users to encode: a table with user_id and text columns or an embedding column
     #[arg(long, value_name = "FILE")]
     pub users: Option<PathBuf>,
+    /// Ready-made vectors of the rows, `[rows, width]`: in the order of the table, or named by the
+    /// ids in FILE_ids.parquet
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "model")]
+    pub vectors: Option<PathBuf>,
     /// Where the published model is now that made the run's vectors: its folder, or the address of
     /// an endpoint
     #[arg(long, value_name = "FOLDER|URL")]

@@ -7,6 +7,7 @@ use das_core::artifact::{Artifact, CONFIG_FILE, MODEL_FILE, embedder_file};
 use das_core::sid::files::{SidFile, write_parquet};
 use das_core::sid::{LastLevel, SidLayout, SidTable, collision};
 use das_core::{EntityIds, RowMatrix, Side};
+use das_data::EmbeddingMatrix;
 use das_data::tables::{Entities, read_entities};
 use das_model::{EncodedRows, Keep, Tokenizer, encode_all, load_tokenizer};
 
@@ -69,20 +70,24 @@ fn content(
     if let Some(model) = &args.model {
         config.embed.choose(model);
     }
+    if let Some(vectors) = &args.vectors {
+        if !described.views.is_empty() {
+            let message = "the run's content has several views; --vectors gives one".to_string();
+            return Err(UsageError(message).into());
+        }
+        let vectors = EmbeddingMatrix::in_passing(vectors, &entities.table)?;
+        return of_width(described.content_dim, vectors);
+    }
     if !described.views.is_empty() {
         return Ok(Box::new(views_of_table(artifact, entities, &config, context)?));
     }
     if let Some(vectors) = entities.embeddings()? {
-        if vectors.dim() != described.content_dim {
-            let (expected, found) = (described.content_dim, vectors.dim());
-            bail!("{}: expected vectors of width {expected}, found {found}", path.display());
-        }
-        return Ok(Box::new(vectors));
+        return of_width(described.content_dim, vectors);
     }
     if described.embedder.is_none() {
         bail!(
             "{}: has no embedding column, and the run was trained on ready-made {side} vectors; \
-             give vectors of width {}",
+             give vectors of width {} in a column or with --vectors",
             path.display(),
             described.content_dim
         );
@@ -93,6 +98,15 @@ fn content(
     let embedder = reopen(folder, &config.embed, context)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     Ok(Box::new(embed_texts(&*embedder, &texts, side, None, context)?.matrix))
+}
+
+/// Ready-made vectors, if they are as wide as those that the run was trained on.
+fn of_width(expected: usize, vectors: EmbeddingMatrix) -> anyhow::Result<Box<dyn RowMatrix>> {
+    let (found, path) = (vectors.dim(), vectors.path());
+    if found != expected {
+        bail!("{}: expected vectors of width {expected}, found {found}", path.display());
+    }
+    Ok(Box::new(vectors))
 }
 
 /// IDs under the artifact's collision policy. An entity that the run knows keeps its ID as long

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use das_core::sid::files::SidFile;
-use das_core::{EntityIds, Side};
+use das_core::{DenseMatrix, EntityIds, Side, npy};
 
 use crate::common::*;
 
@@ -120,6 +120,57 @@ fn vectors_are_encoded_as_they_are() {
         write_parquet(&table, [(side.id_column(), ints(&ids)), vectors]);
         assert_eq!(encode(&bench, &run, side, &table).table, known.table);
     }
+}
+
+#[test]
+fn vectors_of_a_npy_file_stand_in_the_order_of_the_table_or_are_named() {
+    let bench = Bench::new();
+    bench.give_embeddings("data");
+    let artifact = bench.train("data", "run", &["collision.policy=none"]);
+    let known = sids(&artifact, Side::Item);
+    let (table, vectors) = (bench.path("new.parquet"), bench.path("new.npy"));
+    let ids: Vec<i64> = (5000..5000 + ITEMS as i64).collect();
+    write_parquet(&table, [("item_id", ints(&ids))]);
+    let write = |values: Vec<f32>, dim: usize| {
+        npy::write(&vectors, &DenseMatrix::new(dim, values).unwrap()).unwrap();
+    };
+    let encode = || {
+        let mut encode = das(["encode", "--items"]);
+        encode.arg(&table).arg("--vectors").arg(&vectors).arg("--run").arg(bench.path("run"));
+        encode.arg("--out").arg(bench.path("ids.parquet"));
+        encode
+    };
+    let found = || {
+        succeed(&mut encode());
+        das_core::sid::files::read_parquet(&bench.path("ids.parquet"), None).unwrap().table
+    };
+    let values = wave(ITEMS, 6);
+    write(values.clone(), 6);
+    assert_eq!(found(), known.table);
+
+    let backwards = values.chunks(6).rev().flatten().copied().collect();
+    write(backwards, 6);
+    let named: Vec<i64> = ids.iter().rev().copied().collect();
+    write_parquet(&bench.path("new_ids.parquet"), [("item_id", ints(&named))]);
+    assert_eq!(found(), known.table);
+    fs::remove_file(bench.path("new_ids.parquet")).unwrap();
+
+    let refused = |values: Vec<f32>, dim: usize, expected: &str| {
+        fs::remove_file(bench.path("ids.parquet")).ok();
+        write(values, dim);
+        let failed = call(&mut encode());
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        assert!(
+            failed.stderr.contains("new.npy") && failed.stderr.contains(expected),
+            "{failed:?}"
+        );
+        assert!(!bench.path("ids.parquet").exists());
+    };
+    let mut spoilt = values.clone();
+    spoilt[6 * 7 + 2] = f32::NAN;
+    refused(spoilt, 6, "row 7: value 2 of the vector is NaN");
+    refused(values[..12].to_vec(), 6, "2 rows, expected");
+    refused(wave(ITEMS, 4), 4, "expected vectors of width 6, found 4");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use das_core::{EntityIds, MappedMatrix, RowMatrix, Side};
+use rayon::prelude::*;
 
 pub(crate) use parquet::{Vectors, Wanted, read_vectors};
 pub use view::ViewVectors;
@@ -32,6 +33,8 @@ pub struct EmbeddingMatrix {
     /// The file row of each entity, `None` where they agree.
     rows: Option<Vec<u32>>,
     path: PathBuf,
+    /// Whether all rows were found sound on opening.
+    checked: bool,
 }
 
 impl EmbeddingMatrix {
@@ -40,9 +43,20 @@ impl EmbeddingMatrix {
         &self.path
     }
 
-    /// Rows of a file in its own order.
+    /// Opens an `.npy` file for the entities of `table`, to be read once from end to end. Its rows
+    /// are named by the ids in `FILE_ids.parquet`, if that is there, or stand in the order of the
+    /// table. They are checked as they are read ([`RowMatrix::enter`]), not before.
+    ///
+    /// # Errors
+    /// A file that is no such array, or has no row for an entity.
+    pub fn in_passing(path: &Path, table: &EntityTable) -> Result<EmbeddingMatrix> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        open_npy(path, &path.with_file_name(format!("{stem}_ids.parquet")), table, Check::Later)
+    }
+
+    /// Sound rows of a file in its own order.
     pub(crate) fn in_file_order(path: &Path, matrix: MappedMatrix) -> EmbeddingMatrix {
-        EmbeddingMatrix { matrix, rows: None, path: path.to_path_buf() }
+        EmbeddingMatrix { matrix, rows: None, path: path.to_path_buf(), checked: true }
     }
 }
 
@@ -65,6 +79,35 @@ impl RowMatrix for EmbeddingMatrix {
         }
         self.matrix.consecutive(rows)
     }
+
+    fn enter(&self, rows: Range<usize>) -> das_core::Result<()> {
+        if self.rows.is_none() {
+            self.matrix.enter(rows.clone())?;
+        }
+        if self.checked {
+            return Ok(());
+        }
+        let found = rows
+            .into_par_iter()
+            .find_map_first(|row| fault(self.row(row)).map(|message| (row, message)));
+        found.map_or(Ok(()), |(row, message)| {
+            let path = self.path.clone();
+            Err(das_core::Error::Format { path, message: format!("row {row}: {message}") })
+        })
+    }
+
+    fn leave(&self, rows: Range<usize>) {
+        if self.rows.is_none() {
+            self.matrix.leave(rows);
+        }
+    }
+}
+
+/// When the rows of a file are checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Now,
+    Later,
 }
 
 /// The names under which a data-set folder may hold the embeddings of a side: vectors as
@@ -90,11 +133,16 @@ pub(crate) fn open(folder: &Path, table: &EntityTable) -> Result<Option<Embeddin
             let Vectors { ids, matrix } = read_vectors(&parquet, table.side(), Wanted::Only)?;
             aligned(&parquet, &parquet, matrix, &ids, table).map(Some)
         }
-        (false, true) => open_npy(&npy, &ids, table).map(Some),
+        (false, true) => open_npy(&npy, &ids, table, Check::Now).map(Some),
     }
 }
 
-fn open_npy(path: &Path, ids_path: &Path, table: &EntityTable) -> Result<EmbeddingMatrix> {
+fn open_npy(
+    path: &Path,
+    ids_path: &Path,
+    table: &EntityTable,
+    check: Check,
+) -> Result<EmbeddingMatrix> {
     let matrix = npy::open(path)?;
     if ids_path.exists() {
         let ids = id_column::read_unique(&ParquetFile::open(ids_path)?, table.side().id_column())?;
@@ -103,8 +151,11 @@ fn open_npy(path: &Path, ids_path: &Path, table: &EntityTable) -> Result<Embeddi
                 format!("{} ids for the {} rows of {}", ids.len(), matrix.rows(), path.display());
             return Err(Error::file(ids_path, message));
         }
-        npy::check_rows(path, &matrix, &ids)?;
-        return aligned(path, ids_path, matrix, &ids, table);
+        if check == Check::Now {
+            npy::check_rows(path, &matrix, &ids)?;
+        }
+        let aligned = aligned(path, ids_path, matrix, &ids, table)?;
+        return Ok(EmbeddingMatrix { checked: check == Check::Now, ..aligned });
     }
     if matrix.rows() != table.len() {
         let message = format!(
@@ -117,8 +168,11 @@ fn open_npy(path: &Path, ids_path: &Path, table: &EntityTable) -> Result<Embeddi
         );
         return Err(Error::file(path, message));
     }
-    npy::check_rows(path, &matrix, table.ids())?;
-    Ok(EmbeddingMatrix::in_file_order(path, matrix))
+    if check == Check::Now {
+        npy::check_rows(path, &matrix, table.ids())?;
+    }
+    let checked = check == Check::Now;
+    Ok(EmbeddingMatrix { checked, ..EmbeddingMatrix::in_file_order(path, matrix) })
 }
 
 /// Finds the row of each entity of `table` among `ids`, which `ids_path` holds.
@@ -139,7 +193,8 @@ fn aligned(
         })
         .collect::<Result<Vec<u32>>>()?;
     let in_order = rows.len() == matrix.rows() && rows.iter().zip(0..).all(|(&row, at)| row == at);
-    Ok(EmbeddingMatrix { matrix, rows: (!in_order).then_some(rows), path: path.to_path_buf() })
+    let rows = (!in_order).then_some(rows);
+    Ok(EmbeddingMatrix { rows, ..EmbeddingMatrix::in_file_order(path, matrix) })
 }
 
 /// Where each entity of `table` stands among `ids`, which `ids_path` holds.

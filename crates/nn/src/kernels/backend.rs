@@ -52,8 +52,8 @@ pub(crate) struct LinearBackward<'a> {
 pub(crate) struct QuantizeBackward<'a> {
     pub(crate) z: &'a Tensor,
     pub(crate) books: &'a [&'a Tensor],
-    /// `[n, levels]`, row-major.
-    pub(crate) codes: &'a [u32],
+    /// Those of [`Backend::quantize_forward`].
+    pub(crate) codes: &'a Buffer,
     /// The loss's gradient times its scale.
     pub(crate) factor: f32,
     pub(crate) commitment_weight: f32,
@@ -251,7 +251,7 @@ pub(crate) trait Backend: Send + Sync {
     fn attention_backward(&self, args: AttentionBackward<'_>);
 
     /// Chooses codes, writes `z + (Σe - z)` to `through` and `scale Σ_l ‖r_l‖²` to `loss`;
-    /// returns the codes, `[n, levels]`.
+    /// returns a buffer of the codes, `[n, levels]`, which stays on the device.
     fn quantize_forward(
         &self,
         z: &Tensor,
@@ -259,7 +259,9 @@ pub(crate) trait Backend: Send + Sync {
         scale: f32,
         through: &mut Tensor,
         loss: &mut Tensor,
-    ) -> Vec<u32>;
+    ) -> Buffer;
+    /// Device to host: the codes in a buffer of [`Backend::quantize_forward`].
+    fn read_codes(&self, codes: &Buffer) -> Vec<u32>;
     fn quantize_backward(&self, args: QuantizeBackward<'_>);
 
     fn info_nce(&self, args: InfoNceForward<'_>);

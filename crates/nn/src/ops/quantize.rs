@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::codes::Codes;
 use crate::kernels::backend::QuantizeBackward;
 use crate::params::ParamId;
 use crate::row_groups::RowGroups;
@@ -27,8 +28,8 @@ pub struct Quantized {
     pub through: Var,
     /// `scale · Σ_l (‖sg(r_l) - e_l‖² + μ ‖r_l - sg(e_l)‖²)`.
     pub loss: Var,
-    /// The chosen codes, row-major `[n, L]`.
-    pub codes: Vec<u32>,
+    /// The chosen codes, `[n, L]`.
+    pub codes: Codes,
 }
 
 impl Tape<'_> {
@@ -56,6 +57,7 @@ impl Tape<'_> {
         let backend = self.device().backend();
         let codes =
             backend.quantize_forward(self.value(z), &tables, scale, &mut through, &mut loss);
+        let codes = Codes::new(self.device(), codes);
         let choice = Arc::new(Choice { z, books: books.to_vec(), codes: codes.clone() });
         let tracked = self.tracked(z) || o.straight_to_codes;
         let straight = Straight { choice: Arc::clone(&choice), to_codes: o.straight_to_codes };
@@ -68,7 +70,7 @@ impl Tape<'_> {
 struct Choice {
     z: Var,
     books: Vec<ParamId>,
-    codes: Vec<u32>,
+    codes: Codes,
 }
 
 /// The quantized value: its gradient passes straight to `z`.
@@ -82,6 +84,7 @@ impl Op for Straight {
         let grad = grad.matrix();
         let Choice { z, books, codes } = &*self.choice;
         if self.to_codes {
+            let codes = codes.to_vec();
             for (level, &book) in books.iter().enumerate() {
                 let rows: Vec<u32> =
                     codes.iter().skip(level).step_by(books.len()).copied().collect();
@@ -107,7 +110,7 @@ impl Op for QuantizeLoss {
         cx.device().backend().quantize_backward(QuantizeBackward {
             z: cx.value(*z),
             books: &tables,
-            codes,
+            codes: codes.buffer(),
             factor: grad.loss() * self.options.scale,
             commitment_weight: self.options.commitment_weight,
             dz: dz.as_mut(),

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rayon::prelude::*;
+
 use super::{CollisionPolicy, LastLevel, SidLayout, SidTable, needed};
 use crate::{Error, Result};
 
@@ -45,14 +47,20 @@ fn number(existing: &SidTable, learned: &SidTable) -> Result<SidTable> {
         let next = next.entry(&row[..levels]).or_default();
         *next = (*next).max(row[levels] + 1);
     }
-    let mut codes = Vec::with_capacity(learned.len() * (levels + 1));
+    // Equal codes side by side, in order of rows: no map of millions of new IDs.
+    let codes_of = |row: u32| learned.row(row as usize);
+    let mut order: Vec<u32> = (0..learned.len() as u32).collect();
+    order.par_sort_unstable_by(|&a, &b| codes_of(a).cmp(codes_of(b)).then(a.cmp(&b)));
+    let mut codes = vec![0; learned.len() * (levels + 1)];
     let mut width = existing.layout().suffix().unwrap_or(1);
-    for row in learned.rows() {
-        let next = next.entry(row).or_default();
-        codes.extend_from_slice(row);
-        codes.push(*next);
-        *next += 1;
-        width = width.max(*next);
+    for equal in order.chunk_by(|&a, &b| codes_of(a) == codes_of(b)) {
+        let first = next.get(codes_of(equal[0])).copied().unwrap_or(0);
+        for (number, &row) in (first..).zip(equal) {
+            let id = &mut codes[row as usize * (levels + 1)..][..levels + 1];
+            id[..levels].copy_from_slice(codes_of(row));
+            id[levels] = number;
+        }
+        width = width.max(first + equal.len() as u32);
     }
     let sizes = existing.layout().codebook_sizes().to_vec();
     SidTable::new(SidLayout::new(sizes, CollisionPolicy::Suffix, Some(width))?, codes)

@@ -156,8 +156,8 @@ impl Objective for LetterObjective<'_> {
             let loss = self.collaborative_loss(tape, batch, output.quantized);
             terms.add(names.collaborative, self.config.alpha, loss);
         }
-        if self.config.beta > 0.0 && quantize {
-            let loss = self.diversity_loss(tape, batch, &output.codes);
+        if let Some(codes) = output.codes.filter(|_| self.config.beta > 0.0) {
+            let loss = self.diversity_loss(tape, batch, &codes.to_vec());
             terms.add(names.diversity, self.config.beta, loss);
         }
         terms

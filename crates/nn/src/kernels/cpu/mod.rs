@@ -46,6 +46,10 @@ fn host_mut(tensor: &mut Tensor) -> &mut [f32] {
     &mut buffer.values_mut()[..len]
 }
 
+fn host_codes(buffer: &Buffer) -> &Vec<u32> {
+    buffer.downcast_ref().expect("codes of the cpu")
+}
+
 fn mat(tensor: &Tensor) -> Mat<'_> {
     Mat::new(host(tensor), tensor.rows(), tensor.cols())
 }
@@ -252,13 +256,17 @@ impl Backend for Cpu {
         scale: f32,
         through: &mut Tensor,
         loss: &mut Tensor,
-    ) -> Vec<u32> {
+    ) -> Buffer {
         let mut codes = vec![0; z.rows() * books.len()];
         let books: Vec<Book<'_>> =
             books.iter().map(|book| Book::new(host(book), book.cols())).collect();
         let sum = quantize::forward(host(z), &books, host_mut(through), &mut codes);
         host_mut(loss)[0] = (f64::from(scale) * sum) as f32;
-        codes
+        Box::new(codes)
+    }
+
+    fn read_codes(&self, codes: &Buffer) -> Vec<u32> {
+        host_codes(codes).clone()
     }
 
     fn quantize_backward(&self, args: QuantizeBackward<'_>) {
@@ -268,7 +276,7 @@ impl Backend for Cpu {
             &self.pool,
             host(args.z),
             (&books, args.z.cols()),
-            args.codes,
+            host_codes(args.codes),
             &quantize::Factors {
                 commitment: 2.0 * args.factor * args.commitment_weight,
                 codebook: -2.0 * args.factor,
