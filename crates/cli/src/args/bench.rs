@@ -22,6 +22,8 @@ pub enum Bench {
     Retrieve(BenchRetrieveArgs),
     /// Encoding content into codes with given weights
     Encode(BenchEncodeArgs),
+    /// Residual k-means on given vectors
+    Kmeans(BenchKmeansArgs),
     /// Embedding texts with a published model, without a cache
     Embed(BenchEmbedArgs),
 }
@@ -38,6 +40,32 @@ pub struct BenchEncodeArgs {
     /// Batches that are timed, after five that are not
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das bench kmeans`.
+#[derive(Debug, Args)]
+pub struct BenchKmeansArgs {
+    /// Vectors [rows, width], f32
+    #[arg(long, value_name = "FILE.npy")]
+    pub vectors: PathBuf,
+    /// Levels, each for what the one before it leaves over
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    pub levels: u8,
+    /// Codes of a level
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    pub codes: u16,
+    /// Most iterations of a level
+    #[arg(long, default_value_t = 25)]
+    pub iterations: u16,
+    /// How often, each time from another seed; the figures are medians
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,

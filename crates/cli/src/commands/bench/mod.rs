@@ -2,6 +2,7 @@
 
 mod embed;
 mod encode;
+mod kmeans;
 mod retrieve;
 mod step;
 
@@ -13,6 +14,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Bench::Step(args) => step::run(args),
         Bench::Retrieve(args) => retrieve::run(args),
         Bench::Encode(args) => encode::run(args),
+        Bench::Kmeans(args) => kmeans::run(args),
         Bench::Embed(args) => embed::run(args),
     }
 }
