@@ -3,6 +3,7 @@
 mod embed;
 mod encode;
 mod retrieve;
+mod scale;
 mod step;
 
 use crate::args::{Bench, BenchArgs};
@@ -14,5 +15,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Bench::Retrieve(args) => retrieve::run(args),
         Bench::Encode(args) => encode::run(args),
         Bench::Embed(args) => embed::run(args),
+        Bench::Scale(args) => scale::run(args),
     }
 }
