@@ -43,7 +43,9 @@ impl Meter {
         let watched = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             while !watched.stop.load(Ordering::Relaxed) {
-                let Some(private) = status().and_then(|text| field(&text, "RssAnon")) else { break };
+                let Some(private) = status().and_then(|text| field(&text, "RssAnon")) else {
+                    break;
+                };
                 watched.peak.fetch_max(private, Ordering::Relaxed);
                 std::thread::sleep(INTERVAL);
             }
@@ -111,6 +113,7 @@ mod tests {
         let after = meter.read().unwrap();
         assert!(full.private_mb > 60.0, "{full:?}");
         assert!(after.private_peak_mb >= full.private_mb, "{after:?}");
-        assert!(after.peak_mb >= full.resident_mb, "{after:?}");
+        // The kernel adds up what each core has counted now and then only.
+        assert!(after.peak_mb > full.resident_mb - 1.0, "{after:?}");
     }
 }
