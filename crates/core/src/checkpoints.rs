@@ -4,7 +4,7 @@
 //! is written beside its final name, synced and renamed; a torn or altered one is detected and the
 //! one before it is used.
 
-use std::io::Write;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -40,8 +40,13 @@ impl CheckpointStore {
         CheckpointStore::open(&self.folder.join(name))
     }
 
-    /// Writes the checkpoint of `step` and removes all but the newest few.
-    pub fn save(&self, step: u64, body: &[u8]) -> Result<()> {
+    /// Writes the checkpoint of `step`, whose body `body` writes, and removes all but the newest
+    /// few.
+    pub fn save(
+        &self,
+        step: u64,
+        body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
         write(&self.path(step), body)?;
         for (_, path) in self.list()?.into_iter().rev().skip(KEPT) {
             std::fs::remove_file(&path).map_err(Error::io(&path, "cannot remove"))?;
@@ -50,7 +55,7 @@ impl CheckpointStore {
     }
 
     /// Writes the best model so far.
-    pub fn save_best(&self, body: &[u8]) -> Result<()> {
+    pub fn save_best(&self, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         write(&self.folder.join(BEST), body)
     }
 
@@ -101,13 +106,35 @@ impl CheckpointStore {
     }
 }
 
-fn write(path: &Path, body: &[u8]) -> Result<()> {
-    let digest = Sha256::digest(body);
+fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     files::write_atomic(path, |out| {
         out.write_all(MAGIC)?;
-        out.write_all(&digest)?;
-        out.write_all(body)
+        // The digest is known when the body is written.
+        out.write_all(&[0; DIGEST])?;
+        let mut hashed = Hashed { out: &mut *out, hash: Sha256::new() };
+        body(&mut hashed)?;
+        let digest = hashed.hash.finalize();
+        out.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+        out.write_all(&digest)
     })
+}
+
+/// Hashes what passes through.
+struct Hashed<'a, W> {
+    out: &'a mut W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -133,6 +160,11 @@ mod tests {
         format!("the state at step {step}").into_bytes()
     }
 
+    /// In pieces, as large ones come.
+    fn write_body(step: u64) -> impl FnOnce(&mut dyn Write) -> io::Result<()> {
+        move |out| body(step).chunks(3).try_for_each(|piece| out.write_all(piece))
+    }
+
     fn newest(store: &CheckpointStore) -> (Option<(u64, Vec<u8>)>, usize) {
         let (checkpoint, passed_over) = store.load_newest().unwrap();
         (checkpoint, passed_over.len())
@@ -143,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = CheckpointStore::open(folder.path()).unwrap();
         assert_eq!(newest(&store), (None, 0));
-        (1..=3).for_each(|step| store.save(step, &body(step)).unwrap());
+        (1..=3).for_each(|step| store.save(step, write_body(step)).unwrap());
         assert!(!store.path(1).exists());
         assert_eq!(newest(&store), (Some((3, body(3))), 0));
 
@@ -168,8 +200,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = CheckpointStore::open(folder.path()).unwrap();
         let stage = store.stage("first").unwrap();
-        stage.save(7, &body(7)).unwrap();
-        store.save_best(&body(1)).unwrap();
+        stage.save(7, write_body(7)).unwrap();
+        store.save_best(write_body(1)).unwrap();
         assert_eq!(newest(&store), (None, 0));
         assert_eq!(newest(&stage), (Some((7, body(7))), 0));
         assert_eq!(store.load_best().unwrap(), body(1));

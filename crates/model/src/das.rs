@@ -158,6 +158,8 @@ impl Objective for DasObjective<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: u64) {
+        // The last one goes before the next is drawn: a log of both is a log too many.
+        self.epoch = ClickEpoch::default();
         self.epoch = self.inputs.clicks.epoch(self.seed, epoch);
     }
 

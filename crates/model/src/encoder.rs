@@ -29,12 +29,13 @@ pub struct EncodedRows {
 }
 
 impl SideEncoder {
-    /// Copies the weights of `side` out of a model's parameters.
+    /// Copies the weights of `side` out of a model's parameters; ID tables stay where they are.
     pub fn from_params(params: &Params, side: Side) -> Result<SideEncoder> {
-        let prefix = format!("{side}.");
+        let parts = ["encoder", "decoder", "codebook"].map(|part| format!("{side}.{part}."));
+        let is_part = |name: &str| parts.iter().any(|part| name.starts_with(part));
         let mut tensors: TensorMap = params
             .ids()
-            .filter(|&id| params.name(id).starts_with(&prefix))
+            .filter(|&id| is_part(params.name(id)))
             .map(|id| {
                 let tensor = params.get(id);
                 let shape = vec![tensor.rows(), tensor.cols()];

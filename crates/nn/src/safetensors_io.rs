@@ -5,6 +5,7 @@
 //! here. Nothing is allocated beyond the size of the input.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
@@ -14,6 +15,8 @@ use crate::error::{Error, Result, check_finite};
 /// The largest header that the format's readers accept, in bytes.
 const MAX_HEADER: usize = 100_000_000;
 const METADATA: &str = "__metadata__";
+/// Values that are turned into bytes at a time.
+const CHUNK: usize = 1 << 14;
 
 /// The values of a tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,11 +65,21 @@ impl TensorData {
         self.len() * if matches!(self, Self::I64(_)) { 8 } else { 4 }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        fn values<T: Copy, const N: usize>(
+            values: &[T],
+            convert: fn(T) -> [u8; N],
+            out: &mut dyn Write,
+        ) -> std::io::Result<()> {
+            values.chunks(CHUNK).try_for_each(|chunk| {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|&value| convert(value)).collect();
+                out.write_all(&bytes)
+            })
+        }
         match self {
-            Self::F32(values) => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
-            Self::U32(values) => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
-            Self::I64(values) => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Self::F32(data) => values(data, f32::to_le_bytes, out),
+            Self::U32(data) => values(data, u32::to_le_bytes, out),
+            Self::I64(data) => values(data, i64::to_le_bytes, out),
         }
     }
 
@@ -112,11 +125,42 @@ pub struct Contents {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// Contents that were checked, ready to be written without a copy of them.
+#[derive(Clone, Debug)]
+pub struct Encoded<'a> {
+    header: Vec<u8>,
+    tensors: &'a [NamedTensor],
+}
+
+impl Encoded<'_> {
+    /// Writes the file.
+    pub fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
+        out.write_all(&self.header)?;
+        self.tensors.iter().try_for_each(|tensor| tensor.data.write(out))
+    }
+}
+
 /// Encodes tensors, in their order, and metadata.
 ///
 /// # Errors
 /// If a name is reserved or given twice, or values do not fill their shape or are not finite.
 pub fn to_bytes(tensors: &[NamedTensor], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+    let file = encode(tensors, metadata)?;
+    let data: usize = tensors.iter().map(|tensor| tensor.data.size()).sum();
+    let mut out = Vec::with_capacity(8 + file.header.len() + data);
+    file.write(&mut out).expect("a vector takes what it is given");
+    Ok(out)
+}
+
+/// The same for a writer.
+///
+/// # Errors
+/// Those of [`to_bytes`].
+pub fn encode<'a>(
+    tensors: &'a [NamedTensor],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Encoded<'a>> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert(METADATA.to_owned(), json!(metadata));
@@ -140,11 +184,7 @@ pub fn to_bytes(tensors: &[NamedTensor], metadata: &BTreeMap<String, String>) ->
     if header.len() > MAX_HEADER {
         return Err(format_error(format!("the header is {} bytes long", header.len())));
     }
-    let mut out = Vec::with_capacity(8 + header.len() + end);
-    out.extend((header.len() as u64).to_le_bytes());
-    out.extend(header);
-    tensors.iter().for_each(|tensor| tensor.data.write(&mut out));
-    Ok(out)
+    Ok(Encoded { header, tensors })
 }
 
 /// Decodes and checks a file.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use das_content::PlmConfig;
+use das_model::TrainConfig;
 
 /// Arguments of `das bench`.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub enum Bench {
     Kmeans(BenchKmeansArgs),
     /// Embedding texts with a published model, without a cache
     Embed(BenchEmbedArgs),
+    /// Preparing and training on a generated log of a given size: time and memory of each phase
+    Scale(BenchScaleArgs),
 }
 
 /// Arguments of `das bench encode`.
@@ -132,6 +135,42 @@ pub struct BenchStepArgs {
     /// Steps that are timed, after five that are not
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das bench scale`.
+#[derive(Debug, Args)]
+pub struct BenchScaleArgs {
+    /// Items of the log
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub items: u32,
+    /// Users of the log
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(2..))]
+    pub users: u32,
+    /// Clicks of the log
+    #[arg(long, value_name = "C", value_parser = clap::value_parser!(u32).range(2..))]
+    pub clicks: u32,
+    /// Steps that are timed, after five that are not; all are of one epoch
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Clicks a step
+    #[arg(
+        long,
+        default_value_t = TrainConfig::default().batch_size as u32,
+        value_parser = clap::value_parser!(u32).range(2..)
+    )]
+    pub batch: u32,
+    /// Width of the content vectors
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub content_dim: u16,
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Seed of the log and of the training
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,

@@ -12,7 +12,7 @@ use das_model::Method;
 
 pub use self::bench::{
     Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchRetrieveArgs,
-    BenchStepArgs,
+    BenchScaleArgs, BenchStepArgs,
 };
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and

@@ -288,7 +288,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             }
             .into_snapshot();
             if let Some(store) = &self.store {
-                store.save_best(&snapshot.to_bytes()?)?;
+                let body = snapshot.encode()?;
+                store.save_best(|out| body.write(out))?;
             }
             self.best = Some(snapshot);
         } else if let Some((epoch, _)) = self.state.best {
@@ -307,7 +308,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
             optimizer: self.optimizer.state_tensors(params),
             extra: self.objective.state(),
         };
-        Ok(store.save(self.state.step, &saved.into_snapshot().to_bytes()?)?)
+        let snapshot = saved.into_snapshot();
+        let body = snapshot.encode()?;
+        Ok(store.save(self.state.step, |out| body.write(out))?)
     }
 
     fn finish(mut self) -> Result<Finished<O>> {

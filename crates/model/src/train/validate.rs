@@ -8,8 +8,10 @@ use das_core::metrics::TiedRank;
 use das_nn::kernels;
 use serde::{Deserialize, Serialize};
 
-/// Queries scored at a time.
+/// Queries scored at a time, at most.
 const BLOCK: usize = 256;
+/// Scores that are held at a time; many items make blocks smaller.
+const SCORES: usize = 1 << 24;
 /// Held-out clicks that are looked at; beyond it, every n-th one.
 const LIMIT: usize = 5000;
 
@@ -44,8 +46,9 @@ pub fn item_retrieval(quantized: &[f32], dim: usize, held_out: &HeldOut) -> Vali
     let stride = held_out.items.len().div_ceil(LIMIT).max(1);
     let queries: Vec<usize> = (0..held_out.items.len()).step_by(stride).collect();
     let mut sums = Validation { queries: queries.len(), ..Validation::default() };
-    let mut scores = vec![0.0; BLOCK * count];
-    for block in queries.chunks(BLOCK) {
+    let block = (SCORES / count.max(1)).clamp(1, BLOCK);
+    let mut scores = vec![0.0; block * count];
+    for block in queries.chunks(block) {
         let vectors: Vec<f32> = block
             .iter()
             .flat_map(|&at| mean_vector(&items, dim, &held_out.histories[at]))

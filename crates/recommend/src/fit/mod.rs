@@ -266,7 +266,8 @@ impl<'a> Fitting<'a> {
             optimizer: self.optimizer.state_tensors(self.learner.params()),
             best: self.best.clone(),
         };
-        Ok(store.save(self.position.step, &snapshot.to_bytes()?)?)
+        let body = snapshot.to_bytes()?;
+        Ok(store.save(self.position.step, |out| out.write_all(&body))?)
     }
 
     /// Loss, last validation and remaining time.

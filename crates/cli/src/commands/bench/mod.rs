@@ -4,6 +4,7 @@ mod embed;
 mod encode;
 mod kmeans;
 mod retrieve;
+mod scale;
 mod step;
 
 use crate::args::{Bench, BenchArgs};
@@ -16,5 +17,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Bench::Encode(args) => encode::run(args),
         Bench::Kmeans(args) => kmeans::run(args),
         Bench::Embed(args) => embed::run(args),
+        Bench::Scale(args) => scale::run(args),
     }
 }

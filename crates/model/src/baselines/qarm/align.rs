@@ -110,6 +110,7 @@ impl Objective for Alignment<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: u64) {
+        self.clicks.epoch = ClickEpoch::default();
         self.clicks.epoch = self.inputs.clicks.epoch(self.seed, epoch);
         if let Some((neighbours, pairs)) = &mut self.similar {
             let mut rng = stream(self.seed, "qarm/similar items", epoch);

@@ -7,7 +7,7 @@ use crate::kernels::backend::AdamWUpdate;
 
 /// Values per task of a dense parameter.
 const CHUNK: usize = 1 << 13;
-/// Rows per task of a table.
+/// Rows per task of a table, or of those listed.
 const ROWS: usize = 256;
 
 /// The value and moments of some parameters, and slices of them.
@@ -17,7 +17,21 @@ pub(super) struct Slices<'a> {
     pub(super) second: &'a mut [f32],
 }
 
-impl Slices<'_> {
+impl<'a> Slices<'a> {
+    /// Cuts off the first `len` values after `skip` others, which are dropped.
+    fn cut(&mut self, skip: usize, len: usize) -> Slices<'a> {
+        let cut = |values: &mut &'a mut [f32]| {
+            let (part, rest) = std::mem::take(values)[skip..].split_at_mut(len);
+            *values = rest;
+            part
+        };
+        Slices {
+            value: cut(&mut self.value),
+            first: cut(&mut self.first),
+            second: cut(&mut self.second),
+        }
+    }
+
     fn part(&mut self, at: usize, len: usize) -> Slices<'_> {
         Slices {
             value: &mut self.value[at..at + len],
@@ -57,7 +71,7 @@ pub(super) fn dense(mut moments: Slices<'_>, grad: &[f32], u: &AdamWUpdate) {
     });
 }
 
-/// The rows listed, ascending; all others stay.
+/// The rows listed, ascending; all others stay, and cost nothing.
 pub(super) fn rows(
     mut moments: Slices<'_>,
     cols: usize,
@@ -65,11 +79,18 @@ pub(super) fn rows(
     grad: &[f32],
     u: &AdamWUpdate,
 ) {
-    moments.blocks((ROWS * cols).max(1)).enumerate().for_each(|(index, mut moments)| {
-        let first = index * ROWS;
-        for (at, row) in listed(rows, first) {
-            let grad = &grad[at * cols..][..cols];
-            let mut row = moments.part((row - first) * cols, cols);
+    let mut next = 0;
+    let mut cut = |rows: &[u32]| {
+        let (first, end) = (rows[0] as usize, rows[rows.len() - 1] as usize + 1);
+        let moments = moments.cut((first - next) * cols, (end - first) * cols);
+        next = end;
+        moments
+    };
+    let blocks: Vec<_> = rows.chunks(ROWS).map(|rows| (rows, cut(rows))).collect();
+    let grads = grad.par_chunks((ROWS * cols).max(1));
+    blocks.into_par_iter().zip(grads).for_each(|((rows, mut moments), grads)| {
+        for (&row, grad) in rows.iter().zip(grads.chunks_exact(cols.max(1))) {
+            let mut row = moments.part((row - rows[0]) as usize * cols, cols);
             vectorize(
                 #[inline(always)]
                 || row.part(0, cols).update(grad.iter().copied(), u),
