@@ -11,7 +11,7 @@ use das_eval::records::Task;
 use das_model::Method;
 
 pub use self::bench::{
-    Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchRetrieveArgs, BenchStepArgs,
+    Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchModel, BenchRetrieveArgs, BenchStepArgs,
 };
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
