@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use das_content::PlmConfig;
 use das_model::TrainConfig;
 
@@ -123,10 +123,24 @@ pub struct BenchRetrieveArgs {
     pub json: bool,
 }
 
+/// What `das bench step` trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchModel {
+    /// The DAS tokenizer
+    Tokenizer,
+    /// The click ranker
+    Ranker,
+    /// The generative retriever
+    Retriever,
+}
+
 /// Arguments of `das bench step`.
 #[derive(Debug, Args)]
 pub struct BenchStepArgs {
-    /// A folder with init.safetensors and batches.safetensors
+    /// What to train
+    #[arg(long, value_enum, default_value_t = BenchModel::Tokenizer)]
+    pub model: BenchModel,
+    /// A folder with init.safetensors, batches.safetensors and, but for the tokenizer, config.json
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
     /// Worker threads

@@ -11,8 +11,8 @@ use das_eval::records::Task;
 use das_model::Method;
 
 pub use self::bench::{
-    Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchRetrieveArgs,
-    BenchScaleArgs, BenchStepArgs,
+    Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchModel,
+    BenchRetrieveArgs, BenchScaleArgs, BenchStepArgs,
 };
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and

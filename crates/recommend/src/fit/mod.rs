@@ -116,6 +116,29 @@ pub fn fit(
     fitting.finish()
 }
 
+/// One optimizer step: the loss of `examples`, its gradients, cut to a global norm of `clip_norm`
+/// unless that is 0, and the update with learning rate `rate`. Returns the loss.
+pub(crate) fn step(
+    learner: &mut dyn Learner,
+    optimizer: &mut AdamW,
+    examples: &[u32],
+    (rate, clip_norm): (f32, f32),
+    rng: &mut ChaCha8Rng,
+) -> Result<f32> {
+    let mut tape = Tape::new(learner.params());
+    let loss = learner.loss(&mut tape, examples, rng);
+    let value = tape.scalar(loss);
+    if !value.is_finite() {
+        return Err(Error::Diverged { step: optimizer.steps(), loss: value });
+    }
+    let mut gradients = tape.backward(loss);
+    if clip_norm > 0.0 {
+        gradients.clip(clip_norm);
+    }
+    optimizer.step(learner.params_mut(), &gradients, rate, rate);
+    Ok(value)
+}
+
 struct Fitting<'a> {
     learner: &'a mut dyn Learner,
     config: &'a FitConfig,
@@ -216,23 +239,15 @@ impl<'a> Fitting<'a> {
         let Position { epoch, step, step_in_epoch, .. } = self.position;
         let bound = |part: u64| (order.len() as u64 * part / steps) as usize;
         let examples = &order[bound(step_in_epoch)..bound(step_in_epoch + 1)];
-        let mut tape = Tape::new(self.learner.params());
         let mut rng = stream(self.seed, "fit/step", step);
-        let loss = self.learner.loss(&mut tape, examples, &mut rng);
-        let value = tape.scalar(loss);
-        if !value.is_finite() {
-            return Err(Error::Diverged { step, loss: value });
-        }
-        let mut gradients = tape.backward(loss);
-        if self.config.clip_norm > 0.0 {
-            gradients.clip(self.config.clip_norm);
-        }
         let factor = self.config.factor(epoch, step_in_epoch, steps);
         let rate = self.config.learning_rate * factor;
-        self.optimizer.step(self.learner.params_mut(), &gradients, rate, rate);
+        let clip_norm = self.config.clip_norm;
+        let optimizer = &mut self.optimizer;
+        let loss = self::step(self.learner, optimizer, examples, (rate, clip_norm), &mut rng)?;
         self.position.step += 1;
         self.position.step_in_epoch += 1;
-        self.position.loss_sum += f64::from(value);
+        self.position.loss_sum += f64::from(loss);
         Ok(())
     }
 

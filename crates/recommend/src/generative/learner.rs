@@ -18,7 +18,7 @@ const BLOCK: usize = 256;
 const CUT: usize = 10;
 
 /// A retriever in training.
-pub(super) struct RetrieverLearner<'a> {
+pub(crate) struct RetrieverLearner<'a> {
     model: Retriever,
     train: &'a Sequences,
     validation: Vec<&'a Query>,
@@ -26,7 +26,7 @@ pub(super) struct RetrieverLearner<'a> {
 }
 
 impl<'a> RetrieverLearner<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         model: Retriever,
         train: &'a Sequences,
         validation: &'a [Query],

@@ -28,11 +28,12 @@ use das_core::checkpoints::CheckpointStore;
 use das_core::progress::{Cancel, Progress};
 use das_core::sid::{SidLayout, SidTable, Trie};
 use das_core::streams::stream;
+use das_nn::safetensors_io::NamedTensor;
 use das_nn::{Device, Tape};
 use serde::{Deserialize, Serialize};
 
 pub use config::RetrieverConfig;
-use learner::RetrieverLearner;
+pub(crate) use learner::RetrieverLearner;
 use network::{Network, Tokens};
 pub use retrieved::{Retrieved, Seen, TargetRanks, target_ranks};
 use search::{Keep, Search, search};
@@ -131,20 +132,32 @@ impl Retriever {
     /// unchecked.
     pub fn from_bytes(device: &Device, bytes: &[u8], sids: &SidTable) -> Result<Retriever> {
         let Saved { header: Header { layout, config }, tensors } = saved::from_bytes(KIND, bytes)?;
-        let stored = |message: String| Error::Stored { model: KIND, message };
         if layout != *sids.layout() {
             let (expected, found) = (&layout, sids.layout());
-            return Err(stored(format!("trained on IDs of {expected:?}, given IDs of {found:?}")));
+            let message = format!("trained on IDs of {expected:?}, given IDs of {found:?}");
+            return Err(Error::Stored { model: KIND, message });
         }
+        Retriever::from_weights(device, sids, &config, &tensors)
+    }
+
+    /// A retriever with the given weights.
+    ///
+    /// # Errors
+    /// Bad settings, or weights that are not those of such a retriever.
+    pub(crate) fn from_weights(
+        device: &Device,
+        sids: &SidTable,
+        config: &RetrieverConfig,
+        weights: &[NamedTensor],
+    ) -> Result<Retriever> {
         config.check()?;
-        let expected = Network::num_values(&layout, &config);
-        if !same_size(&tensors, expected) {
-            return Err(stored(format!(
-                "its tensors do not hold the {expected} values of its settings"
-            )));
+        let expected = Network::num_values(sids.layout(), config);
+        if !same_size(weights, expected) {
+            let message = format!("its tensors do not hold the {expected} values of its settings");
+            return Err(Error::Stored { model: KIND, message });
         }
-        let mut model = Retriever::build(Builder::blank(device), sids, &config)?;
-        model.network.params.load_tensors(&tensors)?;
+        let mut model = Retriever::build(Builder::blank(device), sids, config)?;
+        model.network.params.load_tensors(weights)?;
         Ok(model)
     }
 

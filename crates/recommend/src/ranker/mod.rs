@@ -26,11 +26,15 @@ mod train;
 
 use das_nn::Params;
 
+use builder::Builder;
 pub use config::{RankerConfig, Score};
 pub use features::{BagField, CategoricalField, Features};
 pub use impressions::Impressions;
 use model::Model;
 use schema::{IdRows, Schema};
+pub(crate) use train::Training;
+
+use crate::Result;
 
 /// A trained ranker.
 #[derive(Debug)]
@@ -44,6 +48,19 @@ pub struct Ranker {
 }
 
 impl Ranker {
+    /// A ranker with the parameters of `builder`.
+    fn new(
+        mut builder: Builder<'_>,
+        schema: Schema,
+        config: &RankerConfig,
+        [user_rows, item_rows]: [IdRows; 2],
+    ) -> Result<Ranker> {
+        let id_rows = [user_rows.table_rows(), item_rows.table_rows()];
+        let model = Model::new(&mut builder, config, &schema, id_rows)?;
+        let params = builder.finish()?;
+        Ok(Ranker { config: config.clone(), schema, user_rows, item_rows, model, params })
+    }
+
     /// The settings it was trained with.
     pub fn config(&self) -> &RankerConfig {
         &self.config

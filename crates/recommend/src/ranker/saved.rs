@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::Ranker;
 use super::builder::Builder;
 use super::config::RankerConfig;
-use super::model::Model;
 use super::schema::{IdRows, Schema};
 use crate::saved::{self, Saved};
 use crate::{Error, Result};
@@ -52,11 +51,8 @@ impl Ranker {
         config.check()?;
         let user_rows = take_rows(&mut tensors, USER_ROWS)?;
         let item_rows = take_rows(&mut tensors, ITEM_ROWS)?;
-        let mut builder = Builder::saved(device, &tensors);
-        let id_rows = [user_rows.table_rows(), item_rows.table_rows()];
-        let model = Model::new(&mut builder, &config, &schema, id_rows)?;
-        let params = builder.finish()?;
-        Ok(Ranker { config, schema, user_rows, item_rows, model, params })
+        let builder = Builder::saved(device, &tensors);
+        Ranker::new(builder, schema, &config, [user_rows, item_rows])
     }
 }
 

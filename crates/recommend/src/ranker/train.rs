@@ -3,6 +3,7 @@
 use das_core::checkpoints::CheckpointStore;
 use das_core::metrics::binary;
 use das_core::progress::{Cancel, Progress};
+use das_nn::safetensors_io::NamedTensor;
 use das_nn::{Device, Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
 
@@ -12,7 +13,6 @@ use super::builder::Builder;
 use super::config::{RankerConfig, Score};
 use super::features::Features;
 use super::impressions::Impressions;
-use super::model::Model;
 use super::schema::{IdRows, Schema};
 use crate::Result;
 use crate::digest::InputDigest;
@@ -47,38 +47,54 @@ impl Ranker {
         }
         let schema = Schema::of(features, train);
         schema.check(&Schema::of(features, validation))?;
-        let ranker = Ranker::fresh(device, features, train, schema, config, seed)?;
+        let id_rows = id_rows(features, train);
+        let ranker = Ranker::new(Builder::fresh(device, seed), schema, config, id_rows)?;
         let mut training = Training { ranker, features, train, validation };
         let report = fit(&mut training, &config.fit, seed, store, progress, cancel)?;
         Ok((training.ranker, report))
     }
+}
 
-    fn fresh(
-        device: &Device,
-        features: &Features,
-        train: &Impressions,
-        schema: Schema,
-        config: &RankerConfig,
-        seed: u64,
-    ) -> Result<Ranker> {
-        let clicked = train.histories().items().iter();
-        let items = train.items().iter().chain(clicked).copied();
-        let user_rows = IdRows::new(features.num_users, train.users().iter().copied());
-        let item_rows = IdRows::new(features.num_items, items);
-        let id_rows = [user_rows.table_rows(), item_rows.table_rows()];
-        let mut builder = Builder::fresh(device, seed);
-        let model = Model::new(&mut builder, config, &schema, id_rows)?;
-        let params = builder.finish()?;
-        Ok(Ranker { config: config.clone(), schema, user_rows, item_rows, model, params })
-    }
+/// Rows of the ID tables for the `[users, items]` that training sees.
+fn id_rows(features: &Features, train: &Impressions) -> [IdRows; 2] {
+    let clicked = train.histories().items().iter();
+    let items = train.items().iter().chain(clicked).copied();
+    [
+        IdRows::new(features.num_users, train.users().iter().copied()),
+        IdRows::new(features.num_items, items),
+    ]
 }
 
 /// A ranker in training.
-struct Training<'a> {
+pub(crate) struct Training<'a> {
     ranker: Ranker,
     features: &'a Features,
     train: &'a Impressions,
     validation: &'a Impressions,
+}
+
+impl<'a> Training<'a> {
+    /// A training that begins from `weights`, with a row for every user and item. It validates on
+    /// what it learns from.
+    ///
+    /// # Errors
+    /// If a setting cannot work, `train` does not fit `features`, or `weights` are not those of
+    /// such a ranker.
+    pub(crate) fn from_weights(
+        device: &Device,
+        features: &'a Features,
+        train: &'a Impressions,
+        config: &RankerConfig,
+        weights: &[NamedTensor],
+    ) -> Result<Training<'a>> {
+        config.check()?;
+        train.check(features)?;
+        let all = |count: usize| IdRows::new(count, 0..count as u32);
+        let id_rows = [features.num_users, features.num_items].map(all);
+        let schema = Schema::of(features, train);
+        let ranker = Ranker::new(Builder::saved(device, weights), schema, config, id_rows)?;
+        Ok(Training { ranker, features, train, validation: train })
+    }
 }
 
 impl Learner for Training<'_> {

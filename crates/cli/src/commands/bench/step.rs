@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use das_model::yardstick::Yardstick;
 use das_nn::Device;
+use das_recommend::yardstick::{RankerYardstick, RetrieverYardstick};
 use serde_json::json;
 
-use crate::args::BenchStepArgs;
+use crate::args::{BenchModel, BenchStepArgs};
 use crate::commands::{print, print_json, use_threads};
 
 /// Steps before the clock counts.
@@ -17,12 +18,32 @@ const LOSSES: u32 = 3;
 /// Times training steps from given weights and batches.
 pub fn run(args: &BenchStepArgs) -> anyhow::Result<()> {
     use_threads(args.threads.into())?;
-    let mut yardstick = Yardstick::load(&args.dir, &Device::cpu())?;
+    let device = Device::cpu();
+    match args.model {
+        BenchModel::Tokenizer => {
+            let mut yardstick = Yardstick::load(&args.dir, &device)?;
+            time(args, || Ok(yardstick.step().0))
+        }
+        BenchModel::Ranker => {
+            let yardstick = RankerYardstick::load(&args.dir)?;
+            let mut steps = yardstick.steps(&device)?;
+            time(args, || Ok(steps.step()?))
+        }
+        BenchModel::Retriever => {
+            let yardstick = RetrieverYardstick::load(&args.dir)?;
+            let mut steps = yardstick.steps(&device)?;
+            time(args, || Ok(steps.step()?))
+        }
+    }
+}
+
+/// Times `next`, a step that returns its loss.
+fn time(args: &BenchStepArgs, mut next: impl FnMut() -> anyhow::Result<f32>) -> anyhow::Result<()> {
     let mut losses = Vec::new();
     let mut times = Vec::new();
     for step in 0..args.steps + WARM_UP {
         let started = Instant::now();
-        let (loss, _) = yardstick.step();
+        let loss = next()?;
         if step >= WARM_UP {
             times.push(started.elapsed().as_secs_f64() * 1e3);
         }
