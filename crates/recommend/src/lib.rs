@@ -16,6 +16,7 @@ mod saved;
 pub mod sequence;
 mod transformer;
 mod windows;
+pub mod yardstick;
 
 pub use error::{Error, Result};
 pub use generative::{Retrieved, Retriever, RetrieverConfig};

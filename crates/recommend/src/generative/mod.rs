@@ -123,6 +123,14 @@ impl Retriever {
         saved::to_bytes(KIND, &header, &self.network.params)
     }
 
+    /// The layout of the IDs that [`Retriever::to_bytes`] wrote a model for.
+    ///
+    /// # Errors
+    /// If the bytes are anything else.
+    pub(crate) fn stored_layout(bytes: &[u8]) -> Result<SidLayout> {
+        saved::from_bytes(KIND, bytes).map(|Saved { header: Header { layout, .. }, .. }| layout)
+    }
+
     /// Reads what [`Retriever::to_bytes`] wrote, over a catalogue of IDs of the same tokenizer,
     /// which may hold items that came after the training.
     ///

@@ -3,6 +3,7 @@
 mod embed;
 mod encode;
 mod retrieve;
+mod retrieve_dir;
 mod step;
 
 use crate::args::{Bench, BenchArgs};
