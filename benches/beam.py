@@ -288,7 +288,9 @@ class Model:
         at = torch.arange(longest + 1)
         place = (histories.shape[1] - lengths[:, None] + at[None] - 1).clamp(0, histories.shape[1] - 1)
         items = histories.gather(1, place).clamp(min=0)
-        x = weights["inputs"][self.tokens[items]].sum(2)
+        bags = self.tokens[items].flatten(0, 1)
+        x = self.functional.embedding_bag(bags, weights["inputs"], mode="sum")
+        x = x.view(*items.shape, -1)
         x[:, 0] = weights["inputs"][self.vocabulary] * len(self.offsets)
         x = x + weights["positions"][at]
         heads = self.config["heads"]
@@ -318,13 +320,14 @@ class Model:
         score = torch.zeros(users)
         for digit, offset in enumerate(self.offsets):
             parent, child, score = self.expand(states, node, score, digit)
-            user = user[parent]
+            user = user.index_select(0, parent)
             kept = FIRST_DEPTH * beam if digit == 0 else beam
-            chosen = self.best(user, score - self.tree.spread[digit][child], users, kept)
-            user, node, score = user[chosen], child[chosen], score[chosen]
+            chosen = self.best(user, score - self.tree.spread[digit].index_select(0, child), users, kept)
+            user, node, score = (x.index_select(0, chosen) for x in (user, child, score))
             if digit + 1 < len(self.offsets):
-                code = self.tree.codes[digit][node] + offset
-                states = states[parent[chosen]] + self.weights["prefixes"][code]
+                code = self.tree.codes[digit].index_select(0, node) + offset
+                states = states.index_select(0, parent.index_select(0, chosen))
+                states += self.weights["prefixes"].index_select(0, code)
         leaf, score = self.padded(user, users, (node, -1), (score, -math.inf))
         score, at = score.topk(min(k, score.shape[1]), dim=1)
         items = self.tree.items[leaf.gather(1, at)]
@@ -333,21 +336,25 @@ class Model:
     def expand(self, states, node, score, digit):
         """Places of the parents in the frontier, nodes and ln p of all children."""
         torch, tree = self.torch, self.tree
-        count = tree.count[digit][node]
+        count = tree.count[digit].index_select(0, node)
         parent = torch.arange(len(node)).repeat_interleave(count)
-        within = torch.arange(len(parent)) - (count.cumsum(0) - count)[parent]
-        child, score = tree.first[digit][node][parent] + within, score[parent]
+        # A run of children is the first one and those after it.
+        first = tree.first[digit].index_select(0, node) - (count.cumsum(0) - count)
+        child = first.index_select(0, parent) + torch.arange(len(parent))
+        score = score.index_select(0, parent)
         # An only child is as probable as its parent.
         asked = (count > 1).nonzero()[:, 0]
         if len(asked):
-            row = torch.empty_like(count)
-            row[asked] = torch.arange(len(asked))
-            among = (count > 1)[parent].nonzero()[:, 0]
-            row = row[parent[among]]
-            logit = self.logits(states[asked], digit)[row, tree.codes[digit][child[among]]]
+            row = torch.empty_like(count).index_copy_(0, asked, torch.arange(len(asked)))
+            among = (count > 1).index_select(0, parent).nonzero()[:, 0]
+            row = row.index_select(0, parent.index_select(0, among))
+            code = tree.codes[digit].index_select(0, child.index_select(0, among))
+            logits = self.logits(states.index_select(0, asked), digit)
+            logit = logits.view(-1).index_select(0, row * logits.shape[1] + code)
             top = torch.full((len(asked),), -math.inf).scatter_reduce_(0, row, logit, "amax")
-            total = torch.zeros(len(asked)).index_add_(0, row, (logit - top[row]).exp())
-            score[among] += logit - (top + total.log())[row]
+            logit -= top.index_select(0, row)
+            total = torch.zeros(len(asked)).index_add_(0, row, logit.exp()).log()
+            score.index_add_(0, among, logit - total.index_select(0, row))
         return parent, child, score
 
     def best(self, user, promise, users, kept):
@@ -367,9 +374,9 @@ class Model:
         """Flat columns as matrices of a row a user, filled up behind."""
         torch = self.torch
         count = torch.bincount(user, minlength=users)
-        at = torch.arange(len(user)) - (count.cumsum(0) - count)[user]
-        at += user * int(count.max())
         shape = (users, int(count.max()))
+        first = torch.arange(users) * shape[1] - (count.cumsum(0) - count)
+        at = first.index_select(0, user) + torch.arange(len(user))
         return [torch.full(shape, fill, dtype=values.dtype).view(-1).index_copy_(0, at, values)
                 .view(shape) for values, fill in columns]
 
