@@ -297,13 +297,18 @@ class Model:
         for layer in range(self.config["layers"]):
             name = f"transformer.{layer}"
             normed = self.norm(f"{name}.norm", x)
-            q, k, v = (self.linear(f"{name}.{part}", normed).unflatten(2, (heads, -1)).transpose(1, 2)
-                       for part in ("query", "key", "value"))
-            seen = self.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            asking, how = normed, {"is_causal": True}
+            if layer + 1 == self.config["layers"]:
+                # Nothing looks at what the last layer makes of rows before the last.
+                row = (torch.arange(len(x)), lengths)
+                x, asking = x[row][:, None], normed[row][:, None]
+                how = {"attn_mask": (at <= lengths[:, None])[:, None, None]}
+            q, k, v = (self.linear(f"{name}.{part}", rows).unflatten(2, (heads, -1)).transpose(1, 2)
+                       for part, rows in (("query", asking), ("key", normed), ("value", normed)))
+            seen = self.functional.scaled_dot_product_attention(q, k, v, **how)
             x = x + self.linear(f"{name}.mix", seen.transpose(1, 2).flatten(2))
             x = self.feed_forward(f"{name}.feed_forward", x)
-        last = x[torch.arange(len(x)), lengths]
-        return self.linear("bridge", self.norm("transformer.norm", last))
+        return self.linear("bridge", self.norm("transformer.norm", x[:, 0]))
 
     def logits(self, states, digit):
         """Logits of a digit from contexts with the sum of the prefix's embeddings."""

@@ -227,9 +227,8 @@ impl Retriever {
     fn contexts(&self, histories: &[&[u32]]) -> Vec<f32> {
         let packed = Packed::newest(histories, self.config.history);
         let mut tape = Tape::inference(&self.network.params);
-        let contexts = self.network.contexts(&mut tape, &self.tokens, &packed, None);
-        let newest = tape.select_rows(contexts, &packed.last_rows());
-        tape.value(newest).to_vec()
+        let contexts = self.network.newest_contexts(&mut tape, &self.tokens, &packed);
+        tape.value(contexts).to_vec()
     }
 
     fn search(&self, contexts: &[f32], keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {

@@ -13,6 +13,8 @@ use super::network::Network;
 
 /// Nodes whose logits are worked out at once.
 const BLOCK: usize = 4096;
+/// Nodes whose children one task works on.
+const FAMILIES: usize = 64;
 /// A node's best leaf is taken to have the share `leaves^-SPREAD` of its probability. With none, a
 /// beam drops likely leaves below unlikely nodes for the many small ones below likely nodes.
 const SPREAD: f32 = 0.4;
@@ -73,8 +75,10 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
         prefixes: Vec::new(),
         log_probabilities: vec![0.0; count],
     };
+    // One buffer for all depths, whose pages are touched anew only once a search.
+    let mut logits = Vec::new();
     for (depth, &offset) in of.offsets.iter().enumerate() {
-        let children = expand(of, &frontier, depth);
+        let children = expand(of, &frontier, depth, &mut logits);
         let kept = select(children, &frontier, count, (of.trie, depth + 1), keep);
         frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
@@ -89,63 +93,67 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
 
 /// All existing children of the frontier, by parent. Only children are as probable as their
 /// parents, where probabilities are renormalised; the network is not asked.
-fn expand(of: Search<'_>, frontier: &Frontier, depth: usize) -> Vec<Child> {
-    let mut steps = vec![Vec::new(); frontier.nodes.len()];
-    let mut asked = Vec::new();
-    for (parent, &node) in frontier.nodes.iter().enumerate() {
-        let children = of.trie.children(depth, node);
-        if of.renormalise && children.len() == 1 {
-            steps[parent] = vec![(children.start, 0.0)];
-        } else {
-            asked.push(parent as u32);
+fn expand(of: Search<'_>, frontier: &Frontier, depth: usize, logits: &mut Vec<f32>) -> Vec<Child> {
+    let mut children = Vec::new();
+    let mut counts = Vec::with_capacity(frontier.nodes.len());
+    let parents = (0..).zip(&frontier.nodes).zip(&frontier.log_probabilities);
+    for ((parent, &node), &log_probability) in parents {
+        let below = of.trie.children(depth, node);
+        counts.push(below.len());
+        children.extend(below.map(|node| Child { parent, node, log_probability }));
+    }
+    let mut rest = &mut children[..];
+    let mut asked = Vec::with_capacity(counts.len());
+    for count in counts {
+        let siblings = rest.split_off_mut(..count).expect("as many as were counted");
+        if !(count == 0 || of.renormalise && count == 1) {
+            asked.push(siblings);
         }
     }
-    for block in asked.chunks(BLOCK) {
-        for (&parent, found) in block.iter().zip(ask(of, frontier, depth, block)) {
-            steps[parent as usize] = found;
-        }
-    }
-    let above = (0..).zip(&frontier.log_probabilities).zip(steps);
-    above
-        .flat_map(|((parent, above), steps)| {
-            steps.into_iter().map(move |(node, step)| Child {
-                parent,
-                node,
-                log_probability: above + step,
-            })
-        })
-        .collect()
+    asked.chunks_mut(BLOCK).for_each(|block| ask(of, frontier, depth, block, logits));
+    children
 }
 
-/// The children of some nodes of the frontier, each with ln p of the digit that leads to it.
-fn ask(of: Search<'_>, frontier: &Frontier, depth: usize, parents: &[u32]) -> Vec<Vec<(u32, f32)>> {
+/// Adds to the children of some nodes ln p of the digit that leads to each.
+fn ask(
+    of: Search<'_>,
+    frontier: &Frontier,
+    depth: usize,
+    families: &mut [&mut [Child]],
+    buffer: &mut Vec<f32>,
+) {
+    let parents: Vec<usize> = families.iter().map(|family| family[0].parent as usize).collect();
     let mut tape = Tape::inference(&of.network.params);
     let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
-    let histories: Vec<u32> =
-        parents.iter().map(|&parent| frontier.histories[parent as usize]).collect();
+    let histories: Vec<u32> = parents.iter().map(|&parent| frontier.histories[parent]).collect();
     let contexts = tape.select_rows(contexts, &histories);
-    let prefix = |&parent: &u32| &frontier.prefixes[parent as usize * depth..][..depth];
+    let prefix = |&parent: &usize| &frontier.prefixes[parent * depth..][..depth];
     let prefixes: Vec<u32> = parents.iter().flat_map(prefix).copied().collect();
     let states = of.network.digit(&mut tape, contexts, &prefixes, depth, &mut None);
     let logits = of.network.logits(&mut tape, states, depth);
-    let (values, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
-    let rows = parents.par_iter().zip(values.par_chunks_exact(width));
-    rows.map(|(&parent, row)| log_softmax(of, depth, frontier.nodes[parent as usize], row))
-        .collect()
+    let (rows, width) = tape.shape(logits);
+    buffer.resize(rows * width, 0.0);
+    tape.value(logits).read_into(buffer);
+    let codes = of.trie.codes(depth + 1);
+    families
+        .par_iter_mut()
+        .zip(buffer.par_chunks_exact(width))
+        .with_min_len(FAMILIES)
+        .for_each(|(family, logits)| add_log_softmax(family, logits, codes, of.renormalise));
 }
 
-/// The children of a node with ln p of the digit that leads to each, from the logits of all codes.
-fn log_softmax(of: Search<'_>, depth: usize, node: u32, logits: &[f32]) -> Vec<(u32, f32)> {
-    let codes = of.trie.codes(depth + 1);
-    let logit = |child: u32| logits[codes[child as usize] as usize];
-    let children = of.trie.children(depth, node);
-    let total = if of.renormalise {
-        log_sum_exp(&children.clone().map(logit).collect::<Vec<_>>())
+/// Adds ln p of the digit that leads to each child of a node, from the logits of all codes.
+fn add_log_softmax(family: &mut [Child], logits: &[f32], codes: &[u32], renormalise: bool) {
+    let logit = |child: &Child| logits[codes[child.node as usize] as usize];
+    let total = if renormalise {
+        log_sum_exp(family.iter().map(logit))
     } else {
-        log_sum_exp(logits)
+        log_sum_exp(logits.iter().copied())
     };
-    // Rounding must not make a child more probable than its parent.
-    children.map(|child| (child, (logit(child) - total).min(0.0))).collect()
+    for child in family {
+        // Rounding must not make a child more probable than its parent.
+        child.log_probability += (logit(child) - total).min(0.0);
+    }
 }
 
 /// The children that are kept, history by history, in node order.
@@ -209,8 +217,8 @@ fn descend(trie: &Trie, above: &Frontier, kept: &[Child], depth: usize, offset: 
 }
 
 /// ln Σ exp(x), without overflow.
-fn log_sum_exp(values: &[f32]) -> f32 {
-    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = values.iter().map(|&value| f64::from((value - largest).exp())).sum();
+fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
+    let largest = values.clone().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.map(|value| f64::from((value - largest).exp())).sum();
     largest + sum.ln() as f32
 }
