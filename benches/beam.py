@@ -22,8 +22,8 @@ generate  transformers' generate on a T5 with random weights and as many paramet
           retriever, as published retrievers run: a token a digit, `prefix_allowed_tokens_fn` over
           nested dicts, keys and values cached. It finds other items, being another model.
 
-All run in f32 on the same number of threads; the clock covers histories to items, not loading. Users
-come in batches, and for das and torch one by one as well. `generate` answers fewer of them.
+All run in f32 on the same number of threads; the clock covers histories to items, not loading.
+Users come in batches, and for das and torch one by one as well. `generate` answers fewer of them.
 """
 
 import argparse
@@ -286,7 +286,8 @@ class Model:
         lengths = (histories >= 0).sum(1)
         longest = int(lengths.max())
         at = torch.arange(longest + 1)
-        place = (histories.shape[1] - lengths[:, None] + at[None] - 1).clamp(0, histories.shape[1] - 1)
+        width = histories.shape[1]
+        place = (width - lengths[:, None] + at - 1).clamp(0, width - 1)
         items = histories.gather(1, place).clamp(min=0)
         bags = self.tokens[items].flatten(0, 1)
         x = self.functional.embedding_bag(bags, weights["inputs"], mode="sum")
@@ -327,7 +328,8 @@ class Model:
             parent, child, score = self.expand(states, node, score, digit)
             user = user.index_select(0, parent)
             kept = FIRST_DEPTH * beam if digit == 0 else beam
-            chosen = self.best(user, score - self.tree.spread[digit].index_select(0, child), users, kept)
+            promise = score - self.tree.spread[digit].index_select(0, child)
+            chosen = self.best(user, promise, users, kept)
             user, node, score = (x.index_select(0, chosen) for x in (user, child, score))
             if digit + 1 < len(self.offsets):
                 code = self.tree.codes[digit].index_select(0, node) + offset

@@ -35,7 +35,7 @@ pub use config::RetrieverConfig;
 use learner::RetrieverLearner;
 use network::{Network, Tokens};
 pub use retrieved::{Retrieved, Seen, TargetRanks, target_ranks};
-use search::{Keep, Search, search};
+use search::{Keep, Reach, Search, search};
 
 use crate::fit::{FitReport, fit};
 use crate::layers::{Builder, same_size};
@@ -59,6 +59,7 @@ pub struct Retriever {
     config: RetrieverConfig,
     tokens: Tokens,
     trie: Trie,
+    reach: Reach,
     network: Network,
 }
 
@@ -99,10 +100,12 @@ impl Retriever {
     }
 
     fn build(builder: Builder, sids: &SidTable, config: &RetrieverConfig) -> Result<Retriever> {
+        let trie = Trie::new(sids);
         Ok(Retriever {
             config: config.clone(),
             tokens: Tokens::new(sids),
-            trie: Trie::new(sids),
+            reach: Reach::new(&trie),
+            trie,
             network: Network::new(builder, sids.layout(), config)?,
         })
     }
@@ -235,6 +238,7 @@ impl Retriever {
         let of = Search {
             network: &self.network,
             trie: &self.trie,
+            reach: &self.reach,
             offsets: &self.network.layout.offsets(),
             contexts,
             dim: self.config.dim,

@@ -52,11 +52,32 @@ struct Child {
     log_probability: f32,
 }
 
+/// For each node above the leaves, how far below its ln p that of its best leaf is taken to be.
+#[derive(Debug)]
+pub(super) struct Reach(Vec<Vec<f32>>);
+
+impl Reach {
+    pub(super) fn new(trie: &Trie) -> Reach {
+        let of_node = |depth, node| SPREAD * (trie.leaves(depth, node).len() as f32).ln();
+        let of_depth = |depth| {
+            let nodes = (0..trie.num_nodes(depth) as u32).into_par_iter();
+            nodes.map(|node| of_node(depth, node)).collect()
+        };
+        Reach((0..trie.num_digits()).map(of_depth).collect())
+    }
+
+    /// That of one node; 0 for a leaf.
+    fn of(&self, depth: usize, node: u32) -> f32 {
+        self.0.get(depth).map_or(0.0, |of_nodes| of_nodes[node as usize])
+    }
+}
+
 /// What a search runs on.
 #[derive(Clone, Copy)]
 pub(super) struct Search<'a> {
     pub(super) network: &'a Network,
     pub(super) trie: &'a Trie,
+    pub(super) reach: &'a Reach,
     /// What is added to each digit's code in the flat vocabulary.
     pub(super) offsets: &'a [u32],
     /// What the depth decoder knows of each history, `[n, dim]`.
@@ -79,7 +100,7 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
     let mut logits = Vec::new();
     for (depth, &offset) in of.offsets.iter().enumerate() {
         let children = expand(of, &frontier, depth, &mut logits);
-        let kept = select(children, &frontier, count, (of.trie, depth + 1), keep);
+        let kept = select(children, &frontier, (of.reach, depth + 1), keep);
         frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
     let mut leaves = vec![Vec::new(); count];
@@ -156,12 +177,11 @@ fn add_log_softmax(family: &mut [Child], logits: &[f32], codes: &[u32], renormal
     }
 }
 
-/// The children that are kept, history by history, in node order.
+/// The children that are kept, history by history, in node order; `depth` is theirs.
 fn select(
     mut children: Vec<Child>,
     frontier: &Frontier,
-    count: usize,
-    (trie, depth): (&Trie, usize),
+    (reach, depth): (&Reach, usize),
     keep: Keep<'_>,
 ) -> Vec<Child> {
     let history = |child: &Child| frontier.histories[child.parent as usize] as usize;
@@ -171,23 +191,21 @@ fn select(
             children
         }
         Keep::Best(width) => {
-            let mut of_history = vec![Vec::new(); count];
-            children.into_iter().for_each(|child| of_history[history(&child)].push(child));
             let kept = if depth == 1 { FIRST_DEPTH * width } else { width };
-            let promise = |child: &Child| {
-                let leaves = trie.leaves(depth, child.node).len();
-                child.log_probability - SPREAD * (leaves as f32).ln()
-            };
-            of_history.par_iter_mut().for_each(|children| keep_best(children, kept, promise));
-            of_history.into_iter().flatten().collect()
+            let promise = |child: &Child| child.log_probability - reach.of(depth, child.node);
+            // Children lie by parent, and parents by history.
+            let of_history = children.chunk_by(|a, b| history(a) == history(b));
+            let of_history: Vec<&[Child]> = of_history.collect();
+            let best = of_history.par_iter().map(|children| best(children, kept, promise));
+            best.collect::<Vec<_>>().concat()
         }
     }
 }
 
-/// Keeps the `width` most promising children, of equals the first, in node order.
-fn keep_best(children: &mut Vec<Child>, width: usize, promise: impl Fn(&Child) -> f32) {
+/// The `width` most promising children, of equals the first, in node order.
+fn best(children: &[Child], width: usize, promise: impl Fn(&Child) -> f32) -> Vec<Child> {
     if children.len() <= width {
-        return;
+        return children.to_vec();
     }
     let mut ranked: Vec<(f32, Child)> =
         children.iter().map(|child| (promise(child), *child)).collect();
@@ -196,8 +214,7 @@ fn keep_best(children: &mut Vec<Child>, width: usize, promise: impl Fn(&Child) -
     });
     ranked.truncate(width);
     ranked.sort_unstable_by_key(|(_, child)| child.node);
-    children.clear();
-    children.extend(ranked.into_iter().map(|(_, child)| child));
+    ranked.into_iter().map(|(_, child)| child).collect()
 }
 
 /// The frontier one depth below.
