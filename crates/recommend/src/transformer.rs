@@ -53,6 +53,32 @@ struct Block {
     feed_forward: FeedForward,
 }
 
+impl Block {
+    /// The block over rows that attend as `packed` says; where `asked` names rows, for these alone.
+    fn forward(
+        &self,
+        tape: &mut Tape<'_>,
+        x: Var,
+        asked: Option<&[u32]>,
+        packed: &Attention<'_>,
+        drop: &mut Dropout<'_>,
+    ) -> Var {
+        let normed = self.norm.forward(tape, x);
+        let (x, asking) = match asked {
+            Some(rows) => (tape.select_rows(x, rows), tape.select_rows(normed, rows)),
+            None => (x, normed),
+        };
+        let q = self.query.forward(tape, asking, Activation::Identity);
+        let [k, v] =
+            [self.key, self.value].map(|linear| linear.forward(tape, normed, Activation::Identity));
+        let seen = tape.attention(q, k, v, packed);
+        let change = self.mix.forward(tape, seen, Activation::Identity);
+        let change = dropout(tape, change, drop);
+        let x = tape.add(x, change);
+        self.feed_forward.forward(tape, x, drop)
+    }
+}
+
 /// A causal transformer (Vaswani et al., 2017) with the normalisation before each layer (Xiong et
 /// al., 2020), over packed sequences: no row is padding.
 #[derive(Clone, Debug)]
@@ -90,20 +116,41 @@ impl Transformer {
         offsets: &[u32],
         drop: &mut Dropout<'_>,
     ) -> Var {
-        let mut x = x;
-        for block in &self.blocks {
-            let normed = block.norm.forward(tape, x);
-            let [q, k, v] = [block.query, block.key, block.value]
-                .map(|linear| linear.forward(tape, normed, Activation::Identity));
-            let packed =
-                Attention { heads: self.heads, queries: offsets, keys: offsets, causal: true };
-            let seen = tape.attention(q, k, v, &packed);
-            let change = block.mix.forward(tape, seen, Activation::Identity);
-            let change = dropout(tape, change, drop);
-            x = tape.add(x, change);
-            x = block.feed_forward.forward(tape, x, drop);
-        }
+        let x = self.through(&self.blocks, tape, x, offsets, drop);
         self.norm.forward(tape, x)
+    }
+
+    /// The states `[sequences, dim]` of the last rows alone, of sequences that all have rows.
+    /// Nothing looks at what the last block makes of the others, so it does not work on them.
+    pub(crate) fn newest(&self, tape: &mut Tape<'_>, x: Var, offsets: &[u32]) -> Var {
+        let rows: Vec<u32> = offsets[1..].iter().map(|&end| end - 1).collect();
+        let newest = match self.blocks.split_last() {
+            Some((last, before)) => {
+                let x = self.through(before, tape, x, offsets, &mut None);
+                let queries: Vec<u32> = (0..offsets.len() as u32).collect();
+                let packed = Attention {
+                    heads: self.heads,
+                    queries: &queries,
+                    keys: offsets,
+                    causal: false,
+                };
+                last.forward(tape, x, Some(&rows), &packed, &mut None)
+            }
+            None => tape.select_rows(x, &rows),
+        };
+        self.norm.forward(tape, newest)
+    }
+
+    fn through(
+        &self,
+        blocks: &[Block],
+        tape: &mut Tape<'_>,
+        x: Var,
+        offsets: &[u32],
+        drop: &mut Dropout<'_>,
+    ) -> Var {
+        let packed = Attention { heads: self.heads, queries: offsets, keys: offsets, causal: true };
+        blocks.iter().fold(x, |x, block| block.forward(tape, x, None, &packed, drop))
     }
 }
 
@@ -122,6 +169,29 @@ mod tests {
         let x = tape.input_slice(x.len() / DIM, DIM, x);
         let states = transformer.forward(&mut tape, x, offsets, &mut None);
         tape.value(states).to_vec()
+    }
+
+    #[test]
+    fn the_newest_states_are_those_of_the_last_rows() {
+        let mut rng = stream(3, "test", 0);
+        let x: Vec<f32> = (0..61 * DIM).map(|_| rng.random_range(-1.0..1.0)).collect();
+        // The last sequence is long enough for attention by matrix products.
+        let offsets = [0, 1, 4, 61];
+        for layers in 0..3 {
+            let mut builder = Builder::drawing(&Device::cpu(), stream(2, "test", 0));
+            let shape = Shape { dim: DIM, layers, heads: 2, hidden: 12 };
+            let transformer = Transformer::new(&mut builder, "t", shape).unwrap();
+            let params = builder.finish();
+            let all = states(&transformer, &params, &x, &offsets);
+            let mut tape = Tape::inference(&params);
+            let input = tape.input_slice(61, DIM, &x);
+            let newest = transformer.newest(&mut tape, input, &offsets);
+            let newest = tape.value(newest).to_vec();
+            for (newest, end) in newest.chunks_exact(DIM).zip(&offsets[1..]) {
+                let expected = &all[(*end as usize - 1) * DIM..][..DIM];
+                assert!(newest.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5));
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Training steps from given weights and batches
     Step(BenchStepArgs),
-    /// Beam search and exact search of a run's retriever over its test queries
+    /// Beam search of a run's retriever over its test queries, or with given weights
     Retrieve(BenchRetrieveArgs),
     /// Encoding content into codes with given weights
     Encode(BenchEncodeArgs),
@@ -101,14 +101,20 @@ pub struct BenchEmbedArgs {
 #[derive(Debug, Args)]
 pub struct BenchRetrieveArgs {
     /// A run with a retriever (das train-retriever)
-    #[arg(long, value_name = "RUN")]
-    pub run: PathBuf,
+    #[arg(long, value_name = "RUN", requires = "data", required_unless_present = "dir")]
+    pub run: Option<PathBuf>,
     /// The data set that the run was trained on
-    #[arg(long, value_name = "DATA")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "DATA", requires = "run")]
+    pub data: Option<PathBuf>,
+    /// A folder with retriever.safetensors and queries.safetensors instead of a run
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "data"])]
+    pub dir: Option<PathBuf>,
     /// Width of the beam
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(10..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub beam: u16,
+    /// Items of an answer
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub k: u16,
     /// Users that are answered, evenly spread; 0 for all
     #[arg(long, default_value_t = 0)]
     pub queries: usize,
@@ -118,6 +124,12 @@ pub struct BenchRetrieveArgs {
     /// Worker threads
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// Time every user alone as well; with --dir
+    #[arg(long, conflicts_with = "run")]
+    pub latency: bool,
+    /// Write items and scores to this .safetensors file; with --dir
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub out: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,

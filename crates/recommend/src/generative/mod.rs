@@ -36,7 +36,7 @@ pub use config::RetrieverConfig;
 pub(crate) use learner::RetrieverLearner;
 use network::{Network, Tokens};
 pub use retrieved::{Retrieved, Seen, TargetRanks, target_ranks};
-use search::{Keep, Search, search};
+use search::{Keep, Reach, Search, search};
 
 use crate::fit::{FitReport, fit};
 use crate::layers::{Builder, same_size};
@@ -60,6 +60,7 @@ pub struct Retriever {
     config: RetrieverConfig,
     tokens: Tokens,
     trie: Trie,
+    reach: Reach,
     network: Network,
 }
 
@@ -100,10 +101,12 @@ impl Retriever {
     }
 
     fn build(builder: Builder, sids: &SidTable, config: &RetrieverConfig) -> Result<Retriever> {
+        let trie = Trie::new(sids);
         Ok(Retriever {
             config: config.clone(),
             tokens: Tokens::new(sids),
-            trie: Trie::new(sids),
+            reach: Reach::new(&trie),
+            trie,
             network: Network::new(builder, sids.layout(), config)?,
         })
     }
@@ -122,6 +125,14 @@ impl Retriever {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let header = Header { layout: self.network.layout.clone(), config: self.config.clone() };
         saved::to_bytes(KIND, &header, &self.network.params)
+    }
+
+    /// The layout of the IDs that [`Retriever::to_bytes`] wrote a model for.
+    ///
+    /// # Errors
+    /// If the bytes are anything else.
+    pub(crate) fn stored_layout(bytes: &[u8]) -> Result<SidLayout> {
+        saved::from_bytes(KIND, bytes).map(|Saved { header: Header { layout, .. }, .. }| layout)
     }
 
     /// Reads what [`Retriever::to_bytes`] wrote, over a catalogue of IDs of the same tokenizer,
@@ -232,15 +243,15 @@ impl Retriever {
     fn contexts(&self, histories: &[&[u32]]) -> Vec<f32> {
         let packed = Packed::newest(histories, self.config.history);
         let mut tape = Tape::inference(&self.network.params);
-        let contexts = self.network.contexts(&mut tape, &self.tokens, &packed, None);
-        let newest = tape.select_rows(contexts, &packed.last_rows());
-        tape.value(newest).to_vec()
+        let contexts = self.network.newest_contexts(&mut tape, &self.tokens, &packed);
+        tape.value(contexts).to_vec()
     }
 
     fn search(&self, contexts: &[f32], keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
         let of = Search {
             network: &self.network,
             trie: &self.trie,
+            reach: &self.reach,
             offsets: &self.network.layout.offsets(),
             contexts,
             dim: self.config.dim,

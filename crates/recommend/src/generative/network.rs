@@ -83,8 +83,7 @@ impl Network {
             + Norm::num_values(dim)
     }
 
-    /// What the depth decoder knows of the history at every row, `[rows, dim]`. An item enters as
-    /// the sum of the embeddings of its digits.
+    /// What the depth decoder knows of the history at every row, `[rows, dim]`.
     pub(super) fn contexts(
         &self,
         tape: &mut Tape<'_>,
@@ -92,6 +91,27 @@ impl Network {
         packed: &Packed,
         mut drop: Dropout<'_>,
     ) -> Var {
+        let x = self.embed(tape, tokens, packed);
+        let x = dropout(tape, x, &mut drop);
+        let states = self.transformer.forward(tape, x, &packed.offsets, &mut drop);
+        self.bridge.forward(tape, states, Activation::Identity)
+    }
+
+    /// What the depth decoder knows after the last row of each history, `[histories, dim]`.
+    pub(super) fn newest_contexts(
+        &self,
+        tape: &mut Tape<'_>,
+        tokens: &Tokens,
+        packed: &Packed,
+    ) -> Var {
+        let x = self.embed(tape, tokens, packed);
+        let states = self.transformer.newest(tape, x, &packed.offsets);
+        self.bridge.forward(tape, states, Activation::Identity)
+    }
+
+    /// The rows of histories as the transformer takes them, `[rows, dim]`. An item enters as the
+    /// sum of the embeddings of its digits.
+    fn embed(&self, tape: &mut Tape<'_>, tokens: &Tokens, packed: &Packed) -> Var {
         let digits = self.layout.num_digits();
         let start = vec![self.layout.vocabulary_size(); digits];
         let bags: Vec<u32> = packed
@@ -102,10 +122,7 @@ impl Network {
             .collect();
         let items = tape.gather_bag(self.inputs, &bags, digits);
         let positions = tape.gather(self.positions, &packed.positions);
-        let x = tape.add(items, positions);
-        let x = dropout(tape, x, &mut drop);
-        let states = self.transformer.forward(tape, x, &packed.offsets, &mut drop);
-        self.bridge.forward(tape, states, Activation::Identity)
+        tape.add(items, positions)
     }
 
     /// States `[n, dim]` from which digit number `digit` is read, for `n` contexts and the flat

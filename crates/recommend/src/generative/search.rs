@@ -13,6 +13,8 @@ use super::network::Network;
 
 /// Nodes whose logits are worked out at once.
 const BLOCK: usize = 4096;
+/// Nodes whose children one task works on.
+const FAMILIES: usize = 64;
 /// A node's best leaf is taken to have the share `leaves^-SPREAD` of its probability. With none, a
 /// beam drops likely leaves below unlikely nodes for the many small ones below likely nodes.
 const SPREAD: f32 = 0.4;
@@ -50,11 +52,32 @@ struct Child {
     log_probability: f32,
 }
 
+/// For each node above the leaves, how far below its ln p that of its best leaf is taken to be.
+#[derive(Debug)]
+pub(super) struct Reach(Vec<Vec<f32>>);
+
+impl Reach {
+    pub(super) fn new(trie: &Trie) -> Reach {
+        let of_node = |depth, node| SPREAD * (trie.leaves(depth, node).len() as f32).ln();
+        let of_depth = |depth| {
+            let nodes = (0..trie.num_nodes(depth) as u32).into_par_iter();
+            nodes.map(|node| of_node(depth, node)).collect()
+        };
+        Reach((0..trie.num_digits()).map(of_depth).collect())
+    }
+
+    /// That of one node; 0 for a leaf.
+    fn of(&self, depth: usize, node: u32) -> f32 {
+        self.0.get(depth).map_or(0.0, |of_nodes| of_nodes[node as usize])
+    }
+}
+
 /// What a search runs on.
 #[derive(Clone, Copy)]
 pub(super) struct Search<'a> {
     pub(super) network: &'a Network,
     pub(super) trie: &'a Trie,
+    pub(super) reach: &'a Reach,
     /// What is added to each digit's code in the flat vocabulary.
     pub(super) offsets: &'a [u32],
     /// What the depth decoder knows of each history, `[n, dim]`.
@@ -73,9 +96,11 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
         prefixes: Vec::new(),
         log_probabilities: vec![0.0; count],
     };
+    // One buffer for all depths, whose pages are touched anew only once a search.
+    let mut logits = Vec::new();
     for (depth, &offset) in of.offsets.iter().enumerate() {
-        let children = expand(of, &frontier, depth);
-        let kept = select(children, &frontier, count, (of.trie, depth + 1), keep);
+        let children = expand(of, &frontier, depth, &mut logits);
+        let kept = select(children, &frontier, (of.reach, depth + 1), keep);
         frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
     let mut leaves = vec![Vec::new(); count];
@@ -89,71 +114,74 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
 
 /// All existing children of the frontier, by parent. Only children are as probable as their
 /// parents, where probabilities are renormalised; the network is not asked.
-fn expand(of: Search<'_>, frontier: &Frontier, depth: usize) -> Vec<Child> {
-    let mut steps = vec![Vec::new(); frontier.nodes.len()];
-    let mut asked = Vec::new();
-    for (parent, &node) in frontier.nodes.iter().enumerate() {
-        let children = of.trie.children(depth, node);
-        if of.renormalise && children.len() == 1 {
-            steps[parent] = vec![(children.start, 0.0)];
-        } else {
-            asked.push(parent as u32);
+fn expand(of: Search<'_>, frontier: &Frontier, depth: usize, logits: &mut Vec<f32>) -> Vec<Child> {
+    let mut children = Vec::new();
+    let mut counts = Vec::with_capacity(frontier.nodes.len());
+    let parents = (0..).zip(&frontier.nodes).zip(&frontier.log_probabilities);
+    for ((parent, &node), &log_probability) in parents {
+        let below = of.trie.children(depth, node);
+        counts.push(below.len());
+        children.extend(below.map(|node| Child { parent, node, log_probability }));
+    }
+    let mut rest = &mut children[..];
+    let mut asked = Vec::with_capacity(counts.len());
+    for count in counts {
+        let siblings = rest.split_off_mut(..count).expect("as many as were counted");
+        if !(count == 0 || of.renormalise && count == 1) {
+            asked.push(siblings);
         }
     }
-    for block in asked.chunks(BLOCK) {
-        for (&parent, found) in block.iter().zip(ask(of, frontier, depth, block)) {
-            steps[parent as usize] = found;
-        }
-    }
-    let above = (0..).zip(&frontier.log_probabilities).zip(steps);
-    above
-        .flat_map(|((parent, above), steps)| {
-            steps.into_iter().map(move |(node, step)| Child {
-                parent,
-                node,
-                log_probability: above + step,
-            })
-        })
-        .collect()
+    asked.chunks_mut(BLOCK).for_each(|block| ask(of, frontier, depth, block, logits));
+    children
 }
 
-/// The children of some nodes of the frontier, each with ln p of the digit that leads to it.
-fn ask(of: Search<'_>, frontier: &Frontier, depth: usize, parents: &[u32]) -> Vec<Vec<(u32, f32)>> {
+/// Adds to the children of some nodes ln p of the digit that leads to each.
+fn ask(
+    of: Search<'_>,
+    frontier: &Frontier,
+    depth: usize,
+    families: &mut [&mut [Child]],
+    buffer: &mut Vec<f32>,
+) {
+    let parents: Vec<usize> = families.iter().map(|family| family[0].parent as usize).collect();
     let mut tape = Tape::inference(&of.network.params);
     let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
-    let histories: Vec<u32> =
-        parents.iter().map(|&parent| frontier.histories[parent as usize]).collect();
+    let histories: Vec<u32> = parents.iter().map(|&parent| frontier.histories[parent]).collect();
     let contexts = tape.select_rows(contexts, &histories);
-    let prefix = |&parent: &u32| &frontier.prefixes[parent as usize * depth..][..depth];
+    let prefix = |&parent: &usize| &frontier.prefixes[parent * depth..][..depth];
     let prefixes: Vec<u32> = parents.iter().flat_map(prefix).copied().collect();
     let states = of.network.digit(&mut tape, contexts, &prefixes, depth, &mut None);
     let logits = of.network.logits(&mut tape, states, depth);
-    let (values, width) = (tape.value(logits).to_vec(), tape.shape(logits).1);
-    let rows = parents.par_iter().zip(values.par_chunks_exact(width));
-    rows.map(|(&parent, row)| log_softmax(of, depth, frontier.nodes[parent as usize], row))
-        .collect()
-}
-
-/// The children of a node with ln p of the digit that leads to each, from the logits of all codes.
-fn log_softmax(of: Search<'_>, depth: usize, node: u32, logits: &[f32]) -> Vec<(u32, f32)> {
+    let (rows, width) = tape.shape(logits);
+    buffer.resize(rows * width, 0.0);
+    tape.value(logits).read_into(buffer);
     let codes = of.trie.codes(depth + 1);
-    let logit = |child: u32| logits[codes[child as usize] as usize];
-    let children = of.trie.children(depth, node);
-    let total = if of.renormalise {
-        log_sum_exp(&children.clone().map(logit).collect::<Vec<_>>())
-    } else {
-        log_sum_exp(logits)
-    };
-    // Rounding must not make a child more probable than its parent.
-    children.map(|child| (child, (logit(child) - total).min(0.0))).collect()
+    families
+        .par_iter_mut()
+        .zip(buffer.par_chunks_exact(width))
+        .with_min_len(FAMILIES)
+        .for_each(|(family, logits)| add_log_softmax(family, logits, codes, of.renormalise));
 }
 
-/// The children that are kept, history by history, in node order.
+/// Adds ln p of the digit that leads to each child of a node, from the logits of all codes.
+fn add_log_softmax(family: &mut [Child], logits: &[f32], codes: &[u32], renormalise: bool) {
+    let logit = |child: &Child| logits[codes[child.node as usize] as usize];
+    let total = if renormalise {
+        log_sum_exp(family.iter().map(logit))
+    } else {
+        log_sum_exp(logits.iter().copied())
+    };
+    for child in family {
+        // Rounding must not make a child more probable than its parent.
+        child.log_probability += (logit(child) - total).min(0.0);
+    }
+}
+
+/// The children that are kept, history by history, in node order; `depth` is theirs.
 fn select(
     mut children: Vec<Child>,
     frontier: &Frontier,
-    count: usize,
-    (trie, depth): (&Trie, usize),
+    (reach, depth): (&Reach, usize),
     keep: Keep<'_>,
 ) -> Vec<Child> {
     let history = |child: &Child| frontier.histories[child.parent as usize] as usize;
@@ -163,23 +191,21 @@ fn select(
             children
         }
         Keep::Best(width) => {
-            let mut of_history = vec![Vec::new(); count];
-            children.into_iter().for_each(|child| of_history[history(&child)].push(child));
             let kept = if depth == 1 { FIRST_DEPTH * width } else { width };
-            let promise = |child: &Child| {
-                let leaves = trie.leaves(depth, child.node).len();
-                child.log_probability - SPREAD * (leaves as f32).ln()
-            };
-            of_history.par_iter_mut().for_each(|children| keep_best(children, kept, promise));
-            of_history.into_iter().flatten().collect()
+            let promise = |child: &Child| child.log_probability - reach.of(depth, child.node);
+            // Children lie by parent, and parents by history.
+            let of_history = children.chunk_by(|a, b| history(a) == history(b));
+            let of_history: Vec<&[Child]> = of_history.collect();
+            let best = of_history.par_iter().map(|children| best(children, kept, promise));
+            best.collect::<Vec<_>>().concat()
         }
     }
 }
 
-/// Keeps the `width` most promising children, of equals the first, in node order.
-fn keep_best(children: &mut Vec<Child>, width: usize, promise: impl Fn(&Child) -> f32) {
+/// The `width` most promising children, of equals the first, in node order.
+fn best(children: &[Child], width: usize, promise: impl Fn(&Child) -> f32) -> Vec<Child> {
     if children.len() <= width {
-        return;
+        return children.to_vec();
     }
     let mut ranked: Vec<(f32, Child)> =
         children.iter().map(|child| (promise(child), *child)).collect();
@@ -188,8 +214,7 @@ fn keep_best(children: &mut Vec<Child>, width: usize, promise: impl Fn(&Child) -
     });
     ranked.truncate(width);
     ranked.sort_unstable_by_key(|(_, child)| child.node);
-    children.clear();
-    children.extend(ranked.into_iter().map(|(_, child)| child));
+    ranked.into_iter().map(|(_, child)| child).collect()
 }
 
 /// The frontier one depth below.
@@ -209,8 +234,8 @@ fn descend(trie: &Trie, above: &Frontier, kept: &[Child], depth: usize, offset: 
 }
 
 /// ln Σ exp(x), without overflow.
-fn log_sum_exp(values: &[f32]) -> f32 {
-    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = values.iter().map(|&value| f64::from((value - largest).exp())).sum();
+fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
+    let largest = values.clone().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.map(|value| f64::from((value - largest).exp())).sum();
     largest + sum.ln() as f32
 }

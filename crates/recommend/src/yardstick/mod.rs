@@ -1,8 +1,8 @@
-//! Yardstick steps: the weights and batches of independent PyTorch implementations
-//! (`benches/torch_ranker.py`, `benches/torch_retriever.py`), run through this crate's own models,
-//! so that losses and speed can be compared number for number.
+//! Yardsticks: the weights and inputs of independent PyTorch implementations, run through this
+//! crate's own models, so that results and speed can be compared number for number.
 //!
-//! A folder has `config.json` (sizes and settings), `init.safetensors` (weights by parameter name)
+//! [`SearchYardstick`] is asked for items (`benches/beam.py`); the others make training steps
+//! (`benches/torch_ranker.py`, `benches/torch_retriever.py`). A folder of steps has `config.json` (sizes and settings), `init.safetensors` (weights by parameter name)
 //! and `batches.safetensors` (plain rows, as many batches as there are). A step is one of
 //! [`fit`](crate::fit::fit), batches made within it, with two differences: the learning rate stays
 //! at its peak, and every row of a table takes part in AdamW, as in PyTorch.
@@ -10,12 +10,14 @@
 mod folder;
 mod ranker;
 mod retriever;
+mod search;
 
 use das_core::streams::stream;
 use das_nn::{AdamW, AdamWConfig, TableUpdate};
 
 pub use ranker::RankerYardstick;
 pub use retriever::RetrieverYardstick;
+pub use search::SearchYardstick;
 
 use crate::Result;
 use crate::fit::{self, FitConfig, Learner};

@@ -6,3 +6,4 @@ mod naive;
 mod retriever;
 mod sasrec;
 mod stored;
+mod yardstick;

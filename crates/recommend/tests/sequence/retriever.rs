@@ -11,7 +11,7 @@ use super::common::*;
 use super::naive::{Weights, add, dot, softmax};
 
 /// ln p of every ID for one history, spelled out: one history, one ID and one digit at a time.
-fn naive_scores(
+pub(crate) fn naive_scores(
     weights: &Weights,
     config: &RetrieverConfig,
     sids: &SidTable,
@@ -62,7 +62,7 @@ fn naive_scores(
 }
 
 /// A model of a few steps over a catalogue with collisions, and histories of every length.
-fn small(renormalise: bool) -> (Retriever, SidTable, Vec<Vec<u32>>) {
+pub(crate) fn small(renormalise: bool) -> (Retriever, SidTable, Vec<Vec<u32>>) {
     let sids = random_sids(ITEMS, &[4, 3, 3], 3);
     let config = RetrieverConfig { depth_layers: 2, renormalise, ..retriever_config() };
     let (model, _) = train_retriever(&sids, &chain(60, 1), &[], &config);
@@ -71,7 +71,7 @@ fn small(renormalise: bool) -> (Retriever, SidTable, Vec<Vec<u32>>) {
     (model, sids, histories)
 }
 
-fn borrowed(histories: &[Vec<u32>]) -> Vec<&[u32]> {
+pub(crate) fn borrowed(histories: &[Vec<u32>]) -> Vec<&[u32]> {
     histories.iter().map(|history| &history[..]).collect()
 }
 

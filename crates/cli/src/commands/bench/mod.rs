@@ -4,6 +4,7 @@ mod embed;
 mod encode;
 mod kmeans;
 mod retrieve;
+mod retrieve_dir;
 mod scale;
 mod step;
 
