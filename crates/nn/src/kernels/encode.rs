@@ -4,7 +4,8 @@
 use rayon::prelude::*;
 
 use super::cpu::packed::Packed;
-use super::cpu::simd::{argmin, dot, vectorize};
+use super::cpu::quantize::scores_of;
+use super::cpu::simd::{argmin, vectorize};
 
 /// Rows that a task takes through all layers: a multiple of what the inner loop takes at once, and
 /// few enough that activations stay in the second cache beside the weights.
@@ -94,7 +95,6 @@ pub struct FrozenCodebooks {
 #[derive(Clone, Debug, PartialEq)]
 struct Level {
     codes: Vec<f32>,
-    /// `‖e‖² − 2 x · e`, the distance less `‖x‖²`, as a product; infinite beyond the codes.
     scores: Packed,
 }
 
@@ -115,17 +115,9 @@ impl FrozenCodebooks {
     /// # Panics
     /// If there is none, one is empty, or a length is no multiple of `dim`.
     pub fn new<'a>(codebooks: impl IntoIterator<Item = &'a [f32]>, dim: usize) -> FrozenCodebooks {
-        let level = |codes: &[f32]| {
-            assert!(!codes.is_empty() && codes.len().is_multiple_of(dim), "codes of width {dim}");
-            let norms: Vec<f32> = vectorize(
-                #[inline(always)]
-                || codes.chunks_exact(dim).map(|e| dot(e, e)).collect(),
-            );
-            let scores = Packed::new(codes, dim, &norms, -2.0, f32::INFINITY);
-            Level { codes: codes.to_vec(), scores }
-        };
+        let level = |codes: &[f32]| Level { codes: codes.to_vec(), scores: scores_of(codes, dim) };
         let levels: Vec<Level> = codebooks.into_iter().map(level).collect();
-        assert!(dim > 0 && !levels.is_empty(), "no codebook");
+        assert!(!levels.is_empty(), "no codebook");
         FrozenCodebooks { dim, levels }
     }
 

@@ -4,7 +4,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use super::assign::assign;
-use super::cpu::simd::{squared_distance, vectorize};
+use super::cpu::simd::{rough_squared_distance, squared_distance, vectorize};
 use crate::row_groups::RowGroups;
 
 /// Points for each centroid that seeding looks at; more are sampled down.
@@ -159,10 +159,10 @@ fn subtract(points: &mut [f32], d: usize, codes: &[u32], codebook: &[f32]) {
 fn seed(points: &[f32], d: usize, k: usize, rng: &mut impl Rng) -> Vec<f32> {
     let sample = sample(points, d, k.saturating_mul(SEED_POINTS_PER_CENTROID), rng);
     let n = sample.len() / d;
-    let spread = spread(&sample, d);
     let mut centroids = Vec::with_capacity(k * d);
     centroids.extend_from_slice(&sample[rng.random_range(0..n) * d..][..d]);
     let mut nearest = vec![f32::INFINITY; n];
+    let mut spread = None;
     for _ in 1..k {
         let last = &centroids[centroids.len() - d..];
         nearest.par_chunks_mut(ROWS).zip(sample.par_chunks(ROWS * d)).for_each(|(nearest, x)| {
@@ -170,7 +170,7 @@ fn seed(points: &[f32], d: usize, k: usize, rng: &mut impl Rng) -> Vec<f32> {
                 #[inline(always)]
                 || {
                     for (nearest, x) in nearest.iter_mut().zip(x.chunks_exact(d)) {
-                        *nearest = nearest.min(squared_distance(x, last) as f32);
+                        *nearest = nearest.min(rough_squared_distance(x, last));
                     }
                 },
             );
@@ -181,6 +181,7 @@ fn seed(points: &[f32], d: usize, k: usize, rng: &mut impl Rng) -> Vec<f32> {
             centroids.extend_from_slice(&sample[point * d..][..d]);
         } else {
             let start = rng.random_range(0..n) * d;
+            let spread = *spread.get_or_insert_with(|| self::spread(&sample, d));
             let jitter = |x: &f32| x + spread * JITTER * (rng.random::<f32>() - 0.5);
             centroids.extend(sample[start..start + d].iter().map(jitter));
         }
@@ -256,10 +257,15 @@ fn means(points: &[f32], d: usize, assignments: &[u32], centroids: &mut [f32]) {
         .map(|group| {
             let members = groups.members(group);
             let mut sum = vec![0.0f64; d];
-            for &member in members {
-                let x = &points[member as usize * d..][..d];
-                sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
-            }
+            vectorize(
+                #[inline(always)]
+                || {
+                    for &member in members {
+                        let x = &points[member as usize * d..][..d];
+                        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
+                    }
+                },
+            );
             sum.into_iter().map(|sum| (sum / members.len() as f64) as f32).collect()
         })
         .collect();

@@ -3,34 +3,36 @@
 use rayon::prelude::*;
 
 use super::elementwise::{scale, sum_in_order};
-use super::gemm::{Mat, product};
+use super::packed::Packed;
 use super::pool::Pool;
 use super::rows::add_groups;
-use super::simd::{argmin_sum, dot, square_sum, vectorize};
+use super::simd::{argmin, dot, square_sum, vectorize};
 use crate::row_groups::RowGroups;
 
-/// Rows per task.
-const ROWS: usize = 128;
+/// Rows per task, a multiple of what the packed product takes at once.
+const ROWS: usize = 96;
 
-/// A codebook `[K, d]` with the squared norms of its codes.
+/// `‖e‖² − 2 x · e` for each code of a codebook `[K, d]`, the squared distance less `‖x‖²`, as a
+/// product with what is made here; infinite beyond the codes.
+pub(crate) fn scores_of(codes: &[f32], d: usize) -> Packed {
+    assert!(d > 0 && !codes.is_empty() && codes.len().is_multiple_of(d), "codes of width {d}");
+    let norms: Vec<f32> = vectorize(
+        #[inline(always)]
+        || codes.chunks_exact(d).map(|e| dot(e, e)).collect(),
+    );
+    Packed::new(codes, d, &norms, -2.0, f32::INFINITY)
+}
+
+/// A codebook `[K, d]`, packed to be searched.
 pub(crate) struct Book<'a> {
     codes: &'a [f32],
     d: usize,
-    norms: Vec<f32>,
+    scores: Packed,
 }
 
 impl<'a> Book<'a> {
     pub(crate) fn new(codes: &'a [f32], d: usize) -> Self {
-        assert!(d > 0 && !codes.is_empty() && codes.len().is_multiple_of(d), "codes of width {d}");
-        let norms = vectorize(
-            #[inline(always)]
-            || codes.chunks_exact(d).map(|e| dot(e, e)).collect(),
-        );
-        Self { codes, d, norms }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.norms.len()
+        Self { codes, d, scores: scores_of(codes, d) }
     }
 
     fn code(&self, index: u32) -> &'a [f32] {
@@ -40,16 +42,15 @@ impl<'a> Book<'a> {
     /// `argmin_k ‖x - e_k‖² = argmin_k (‖e_k‖² - 2 x · e_k)` for each row of `x`, on this thread;
     /// `found` receives the row, the code and that difference, i.e. the distance less `‖x‖²`.
     fn nearest(&self, x: &[f32], scores: &mut Vec<f32>, mut found: impl FnMut(usize, u32, f32)) {
-        let (rows, k) = (x.len() / self.d, self.len());
-        scores.resize(rows * k, 0.0);
-        let codes = Mat::new(self.codes, k, self.d);
-        product(Mat::new(x, rows, self.d), codes.t(), -2.0, scores);
+        let padded = self.scores.padded();
+        scores.resize(x.len() / self.d * padded, 0.0);
+        self.scores.apply(x, self.d, false, scores);
         vectorize(
             #[inline(always)]
             || {
-                for (row, scores) in scores.chunks_exact(k).enumerate() {
-                    let (code, score) = argmin_sum(scores, &self.norms);
-                    found(row, code, score);
+                for (row, scores) in scores.chunks_exact(padded).enumerate() {
+                    let code = argmin(scores);
+                    found(row, code, scores[code as usize]);
                 }
             },
         );
@@ -63,11 +64,16 @@ pub(crate) fn assign(x: &[f32], book: &Book<'_>, codes: &mut [u32], distances: &
     x.par_chunks(ROWS * d).zip(outputs).for_each_init(
         Vec::new,
         |scores, (x, (codes, distances))| {
-            book.nearest(x, scores, |row, code, score| {
-                let x = &x[row * d..][..d];
-                codes[row] = code;
-                distances[row] = (dot(x, x) + score).max(0.0);
-            });
+            book.nearest(
+                x,
+                scores,
+                #[inline(always)]
+                |row, code, score| {
+                    let x = &x[row * d..][..d];
+                    codes[row] = code;
+                    distances[row] = (dot(x, x) + score).max(0.0);
+                },
+            );
         },
     );
 }

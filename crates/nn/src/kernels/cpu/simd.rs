@@ -180,6 +180,19 @@ pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     )
 }
 
+/// `Σ (a - b)²`, exactly 0 for equal rows.
+#[inline(always)]
+pub(crate) fn rough_squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    fold2(
+        a,
+        b,
+        0.0,
+        #[inline(always)]
+        |sum: f32, x, y| (x - y).mul_add(x - y, sum),
+        |p, q| p + q,
+    )
+}
+
 /// `Σ x²` in double precision.
 #[inline(always)]
 pub(crate) fn square_sum(x: &[f32]) -> f64 {
@@ -254,37 +267,6 @@ pub(crate) fn argmin(x: &[f32]) -> u32 {
     winner.0
 }
 
-/// The index of the least `x + y`; the lowest index wins ties.
-#[inline(always)]
-pub(crate) fn argmin_sum(x: &[f32], y: &[f32]) -> (u32, f32) {
-    let mut best = [f32::INFINITY; LANES];
-    let mut place = [0u32; LANES];
-    let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let (x_rest, y_rest) = (x_chunks.remainder(), y_chunks.remainder());
-    let mut base = 0u32;
-    for (x, y) in x_chunks.zip(y_chunks) {
-        for lane in 0..LANES {
-            let value = x[lane] + y[lane];
-            let better = value < best[lane];
-            best[lane] = if better { value } else { best[lane] };
-            place[lane] = if better { base + lane as u32 } else { place[lane] };
-        }
-        base += LANES as u32;
-    }
-    for (lane, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
-        if x + y < best[lane] {
-            (best[lane], place[lane]) = (x + y, base + lane as u32);
-        }
-    }
-    let mut winner = (place[0], best[0]);
-    for (&place, &best) in place.iter().zip(&best).skip(1) {
-        if best < winner.1 || (best == winner.1 && place < winner.0) {
-            winner = (place, best);
-        }
-    }
-    winner
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,12 +312,12 @@ mod tests {
             let sum: f64 = pairs().map(|(p, q)| f64::from(p - q - 1.0).exp()).sum();
             assert!((f64::from(sum_exp_difference(&x, &y, 1.0)) - sum).abs() <= 1e-6 * sum);
             let mut least = (0, f32::INFINITY);
-            for (i, (p, q)) in pairs().enumerate() {
-                if p + q < least.1 {
-                    least = (i as u32, p + q);
+            for (i, &x) in x.iter().enumerate() {
+                if x < least.1 {
+                    least = (i as u32, x);
                 }
             }
-            assert_eq!(argmin_sum(&x, &y), least);
+            assert_eq!(argmin(&x), least.0);
         }
     }
 }
