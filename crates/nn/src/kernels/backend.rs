@@ -110,8 +110,7 @@ pub(crate) struct AttentionForward<'a> {
     pub(crate) probabilities: Option<&'a mut Tensor>,
 }
 
-/// Operands of [`Backend::attention_backward`]: gradients of `q` and `k` are written where either
-/// is asked for.
+/// Operands of [`Backend::attention_backward`].
 pub(crate) struct AttentionBackward<'a> {
     pub(crate) q: &'a Tensor,
     pub(crate) k: &'a Tensor,
@@ -119,7 +118,8 @@ pub(crate) struct AttentionBackward<'a> {
     pub(crate) options: &'a Attention<'a>,
     pub(crate) probabilities: &'a Tensor,
     pub(crate) dy: &'a Tensor,
-    pub(crate) dq_dk: Option<[&'a mut Tensor; 2]>,
+    pub(crate) dq: &'a mut Tensor,
+    pub(crate) dk: &'a mut Tensor,
     pub(crate) dv: &'a mut Tensor,
 }
 

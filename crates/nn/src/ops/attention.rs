@@ -96,13 +96,10 @@ impl Op for Attend {
     /// With `P` the probabilities of a head and `s` the scale: `dv = Pᵀ dy`, `dP = dy vᵀ`,
     /// `dS = s P ⊙ (dP - Σ_j P ⊙ dP)`, `dq = dS k`, `dk = dSᵀ q`.
     fn backward(self: Box<Self>, _value: &Tensor, grad: Gradient, cx: &mut Backward<'_>) {
-        let room = |x: Var| {
+        let [mut dq, mut dk, mut dv] = [self.q, self.k, self.v].map(|x| {
             let (rows, cols) = cx.value(x).shape();
             Tensor::unspecified(cx.device(), rows, cols)
-        };
-        let mut dv = room(self.v);
-        let asked = cx.tracked(self.q) || cx.tracked(self.k);
-        let mut dq_dk = asked.then(|| [self.q, self.k].map(room));
+        });
         cx.device().backend().attention_backward(AttentionBackward {
             q: cx.value(self.q),
             k: cx.value(self.k),
@@ -115,12 +112,12 @@ impl Op for Attend {
             },
             probabilities: &self.probabilities,
             dy: &grad.matrix(),
-            dq_dk: dq_dk.as_mut().map(|both| both.each_mut()),
+            dq: &mut dq,
+            dk: &mut dk,
             dv: &mut dv,
         });
-        for (x, dx) in [self.q, self.k].into_iter().zip(dq_dk.into_iter().flatten()) {
+        for (x, dx) in [(self.q, dq), (self.k, dk), (self.v, dv)] {
             cx.add(x, dx);
         }
-        cx.add(self.v, dv);
     }
 }

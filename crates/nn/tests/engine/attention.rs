@@ -113,30 +113,6 @@ fn constant_queries() {
     );
 }
 
-/// Nothing flows into queries and keys, whose gradients are then left out.
-#[test]
-fn constant_queries_and_keys() {
-    let (queries, keys) = (offsets(&[2, 1]), offsets(&[2, 3]));
-    let whole = Attention { heads: 2, queries: &queries, keys: &keys, causal: false };
-    let causal = Attention { heads: 2, queries: &keys, keys: &keys, causal: true };
-    let (params, p) = seeded_params(&[(DENSE, 5, 4)], 38);
-    let x: Vec<f32> = (0..20).map(|at| (at as f32 * 0.7).sin()).collect();
-    for o in [whole, causal] {
-        let q = &x[..4 * *o.queries.last().unwrap() as usize];
-        check_params(
-            &params,
-            &p,
-            |tape, p| {
-                let q = tape.input_slice(q.len() / 4, 4, q);
-                let (k, v) = (tape.input_slice(5, 4, &x), tape.param(p[0]));
-                let y = tape.attention(q, k, v, &o);
-                probe(tape, y)
-            },
-            |v| probe_reference(&reference(&doubles(q), &doubles(&x), &v[0], 4, &o)),
-        );
-    }
-}
-
 #[test]
 fn no_keys_give_zeros_and_no_sequences_nothing() {
     let (params, p) = seeded_params(&[(DENSE, 3, 4), (DENSE, 0, 4)], 34);

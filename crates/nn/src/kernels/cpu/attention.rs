@@ -87,12 +87,6 @@ impl Layout {
         if self.causal { query + 1 } else { keys }
     }
 
-    /// The queries that see a key.
-    #[inline(always)]
-    fn seen_by(&self, key: usize, queries: usize) -> Range<usize> {
-        if self.causal { key..queries } else { 0..queries }
-    }
-
     /// What divides the logits, inverted.
     fn scale(&self) -> f32 {
         1.0 / ((self.d / self.heads) as f32).sqrt()
@@ -197,24 +191,6 @@ pub(super) fn backward(
     );
 }
 
-/// The same for `v` alone.
-pub(super) fn backward_of_values(layout: &Layout, operands: &Operands<'_>, dv: &mut [f32]) {
-    let dv = layout.cut(dv, |place| layout.of_keys(place));
-    layout.blocks().zip(dv).for_each(|(block, mut dv)| {
-        vectorize(
-            #[inline(always)]
-            || {
-                for place in block {
-                    let (queries, keys) = (layout.of_queries(place), layout.of_keys(place));
-                    let p = &operands.probabilities[place.pairs.clone()];
-                    let dv = dv.split_off_mut(..keys.len()).expect("the block's own");
-                    layout.values_backward(p, &operands.dy[queries], dv);
-                }
-            },
-        );
-    });
-}
-
 impl Layout {
     /// One sequence.
     #[inline(always)]
@@ -304,22 +280,12 @@ impl Layout {
                 combine(0..ds.len(), row, self.head_mut(dq, query, head));
             }
             for key in 0..keys {
-                let row = |query: usize| (dlogits[query * keys + key], self.head(o.q, query, head));
-                combine(self.seen_by(key, queries), row, self.head_mut(dk, key, head));
-            }
-        }
-        self.values_backward(o.probabilities, o.dy, dv);
-    }
-
-    /// `dv` of one sequence from its probabilities `p`.
-    #[inline(always)]
-    fn values_backward(&self, p: &[f32], dy: &[f32], dv: &mut [f32]) {
-        let (queries, keys) = (dy.len() / self.d, dv.len() / self.d);
-        for head in 0..self.heads {
-            let p = &p[head * queries * keys..][..queries * keys];
-            for key in 0..keys {
-                let row = |query: usize| (p[query * keys + key], self.head(dy, query, head));
-                combine(self.seen_by(key, queries), row, self.head_mut(dv, key, head));
+                let seen_by = if self.causal { key..queries } else { 0..queries };
+                let pair = |query: usize| query * keys + key;
+                let row = |query: usize| (dlogits[pair(query)], self.head(o.q, query, head));
+                combine(seen_by.clone(), row, self.head_mut(dk, key, head));
+                let row = |query: usize| (p[pair(query)], self.head(o.dy, query, head));
+                combine(seen_by, row, self.head_mut(dv, key, head));
             }
         }
     }

@@ -237,7 +237,7 @@ impl Backend for Cpu {
     }
 
     fn attention_backward(&self, args: AttentionBackward<'_>) {
-        let AttentionBackward { q, k, v, options, probabilities, dy, dq_dk, dv } = args;
+        let AttentionBackward { q, k, v, options, probabilities, dy, dq, dk, dv } = args;
         let layout = attention::Layout::new(options, q.cols());
         let operands = attention::Operands {
             q: host(q),
@@ -246,12 +246,7 @@ impl Backend for Cpu {
             probabilities: host(probabilities),
             dy: host(dy),
         };
-        match dq_dk {
-            Some([dq, dk]) => {
-                attention::backward(&layout, &operands, host_mut(dq), host_mut(dk), host_mut(dv));
-            }
-            None => attention::backward_of_values(&layout, &operands, host_mut(dv)),
-        }
+        attention::backward(&layout, &operands, host_mut(dq), host_mut(dk), host_mut(dv));
     }
 
     fn quantize_forward(
