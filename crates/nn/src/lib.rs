@@ -8,7 +8,7 @@
 //!   the same operations and records nothing.
 //! * The operations are methods of [`Tape`]: layers (`linear` with its activation, `layer_norm`,
 //!   `cross`, `attention`, `dropout`, `residual_quantize`), rows and columns (`gather`,
-//!   `gather_bag`, `select_rows`, `columns`, `concat`), arithmetic (`add`, `multiply`,
+//!   `gather_bag`, `select_rows`, `mean_runs`, `columns`, `concat`), arithmetic (`add`, `multiply`,
 //!   `normalize`, `scores`) and losses (`info_nce`, `softmax_ce`, `bce_with_logits`, `mse`,
 //!   `squared_cosine`, `weighted_sum`).
 //! * [`kernels`] offers the parallel slice kernels (products, nearest codes, k-means) to code

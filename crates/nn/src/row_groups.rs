@@ -1,5 +1,8 @@
 //! Which source rows add into which target row: the host-side plan of every row scatter.
 
+/// Rows are counted rather than sorted where there are at most so many numbers a row.
+const DENSE: usize = 4;
+
 /// Source rows grouped by their target row: targets ascending, members in order of occurrence.
 /// Sums over a group therefore never depend on the number of threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,36 @@ impl RowGroups {
     /// Groups positions `0..rows.len()` by the row that they name.
     pub(crate) fn new(rows: &[u32]) -> Self {
         let count = u32::try_from(rows.len()).expect("fewer than 2^32 rows");
+        match rows.iter().max() {
+            Some(&last) if last as usize / DENSE <= rows.len() => Self::counted(rows, last),
+            _ => Self::sorted(rows, count),
+        }
+    }
+
+    /// Counts the members of every row up to the `last`, then puts each in its place.
+    fn counted(rows: &[u32], last: u32) -> Self {
+        let mut places = vec![0u32; last as usize + 1];
+        rows.iter().for_each(|&row| places[row as usize] += 1);
+        let (mut targets, mut offsets, mut sum) = (Vec::new(), vec![0], 0);
+        for (target, place) in (0..).zip(&mut places) {
+            let members = std::mem::replace(place, sum);
+            if members > 0 {
+                sum += members;
+                targets.push(target);
+                offsets.push(sum);
+            }
+        }
+        let mut members = vec![0; rows.len()];
+        for (member, &row) in (0..).zip(rows) {
+            let place = &mut places[row as usize];
+            members[*place as usize] = member;
+            *place += 1;
+        }
+        Self { targets, offsets, members }
+    }
+
+    /// Sorts: for rows that are few among many.
+    fn sorted(rows: &[u32], count: u32) -> Self {
         let mut keyed: Vec<u64> =
             (0..count).zip(rows).map(|(i, &row)| (u64::from(row) << 32) | u64::from(i)).collect();
         keyed.sort_unstable();
@@ -88,6 +121,15 @@ mod tests {
         assert_eq!(groups.members(1), [0, 2, 5]);
         assert_eq!(groups.members(2), [3]);
         assert_eq!(groups.within(&[1, 2, 7, 8, 9]).targets(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn counting_and_sorting_agree() {
+        for len in [1, 2, 40, 3000] {
+            let rows: Vec<u32> = (0..len).map(|i| (i * i + 7 * i) % (len / 2 + 3)).collect();
+            let last = *rows.iter().max().unwrap();
+            assert_eq!(RowGroups::counted(&rows, last), RowGroups::sorted(&rows, len));
+        }
     }
 
     #[test]

@@ -205,6 +205,10 @@ pub(crate) trait Backend: Send + Sync {
     fn gather_bags(&self, src: &Tensor, rows: &[u32], bag: usize, dst: &mut Tensor);
     /// `dst[target] += Σ src[member]` for every group; other rows stay.
     fn add_rows(&self, src: &Tensor, groups: &RowGroups, dst: &mut Tensor);
+    /// `dst[i]` becomes the mean of the rows `offsets[i]..offsets[i + 1]` of `src`, zeros for none.
+    fn mean_runs(&self, src: &Tensor, offsets: &[u32], dst: &mut Tensor);
+    /// The rows `offsets[i]..offsets[i + 1]` of `dst` become `src[i]` over their number.
+    fn share_runs(&self, src: &Tensor, offsets: &[u32], dst: &mut Tensor);
     /// Copies all of `src` to the columns of `dst` that start at `at`.
     fn put_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize);
     /// Adds all of `src` to the columns of `dst` that start at `at`.

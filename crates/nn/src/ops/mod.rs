@@ -10,6 +10,7 @@ mod info_nce;
 mod layer_norm;
 mod linear;
 mod losses;
+mod means;
 mod normalize;
 mod quantize;
 mod rows;

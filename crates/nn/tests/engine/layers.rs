@@ -1,4 +1,4 @@
-//! Activations, layer normalisation, cross layer, bags, columns, sums, products and scores.
+//! Activations, layer normalisation, cross layer, bags, means, columns, sums, products and scores.
 
 use das_nn::kernels::linear_forward;
 use das_nn::{Activation, ParamKind, Tape};
@@ -62,6 +62,34 @@ fn linear_with_smooth_activations() {
                 },
             );
         }
+    }
+}
+
+#[test]
+fn means_of_runs() {
+    // Empty runs at both ends and within, runs that span blocks of rows, and many runs.
+    let many: Vec<u32> = (0..150).collect();
+    let offsets: [&[u32]; 4] = [&[0, 1], &[0, 0, 3, 3, 7, 7], &[0, 200, 201, 260], &many];
+    for offsets in offsets {
+        let (rows, cols) = (*offsets.last().unwrap() as usize, 5);
+        check_gradients(
+            &[(DENSE, rows, cols)],
+            83,
+            |tape, p| {
+                let x = tape.param(p[0]);
+                let y = tape.mean_runs(x, offsets);
+                probe(tape, y)
+            },
+            |v| {
+                let mut means = Vec::new();
+                for run in offsets.windows(2) {
+                    let (start, end) = (run[0] as usize, run[1] as usize);
+                    let sum = |col| (start..end).map(|row| v[0][row * cols + col]).sum::<f64>();
+                    means.extend((0..cols).map(|col| sum(col) / (end - start).max(1) as f64));
+                }
+                probe_reference(&means)
+            },
+        );
     }
 }
 

@@ -1,9 +1,8 @@
 //! Rows of impressions as indices into a ranker's tables.
 
-use std::collections::HashMap;
-
 use das_core::sid::SidTable;
 use rand::Rng;
+use rustc_hash::FxHashMap;
 
 use super::features::{BagField, CategoricalField, Features};
 use super::impressions::Impressions;
@@ -131,7 +130,7 @@ impl Batch {
 /// Numbers IDs in the order in which they first come.
 #[derive(Default)]
 struct Distinct {
-    places: HashMap<u32, u32>,
+    places: FxHashMap<u32, u32>,
     ids: Vec<u32>,
 }
 

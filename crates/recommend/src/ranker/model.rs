@@ -151,7 +151,7 @@ impl Entity {
         }
         for (&table, bag) in self.bags.iter().zip(&batch.bags) {
             let values = tape.gather(table, &bag.values);
-            parts.push(mean(tape, values, &bag.offsets));
+            parts.push(tape.mean_runs(values, &bag.offsets));
         }
         for (&table, codes) in self.sids.iter().zip(&batch.sids) {
             parts.push(tape.gather(table, codes));
@@ -197,7 +197,7 @@ impl Interest {
         let attended = tape.attention(queries, keys, values, &attention);
         let candidate = tape.select_rows(values_of_items, item_of_row);
         let agreement = tape.multiply(attended, candidate);
-        [attended, agreement, mean(tape, values, offsets)]
+        [attended, agreement, tape.mean_runs(values, offsets)]
     }
 }
 
@@ -212,16 +212,4 @@ fn tables(
         builder.table(&format!("{name}.{}", field.name), field.cardinality as usize, dim)
     };
     fields.iter().map(table).collect()
-}
-
-/// Mean of each ragged run of rows, zeros for an empty one: attention whose queries are zero
-/// gives every row of a run the same weight.
-fn mean(tape: &mut Tape<'_>, rows: Var, offsets: &[u32]) -> Var {
-    let (_, width) = tape.shape(rows);
-    let runs = offsets.len() - 1;
-    let queries = tape.input_slice(runs, width, &vec![0.0; runs * width]);
-    let keys = tape.detach(rows);
-    let one_each: Vec<u32> = (0..=runs as u32).collect();
-    let uniform = Attention { heads: 1, queries: &one_each, keys: offsets, causal: false };
-    tape.attention(queries, keys, rows, &uniform)
 }

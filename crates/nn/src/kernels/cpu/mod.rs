@@ -149,6 +149,14 @@ impl Backend for Cpu {
         rows::add_groups(host(src), groups, src.cols(), host_mut(dst));
     }
 
+    fn mean_runs(&self, src: &Tensor, offsets: &[u32], dst: &mut Tensor) {
+        rows::mean_runs(host(src), offsets, src.cols(), host_mut(dst));
+    }
+
+    fn share_runs(&self, src: &Tensor, offsets: &[u32], dst: &mut Tensor) {
+        rows::share_runs(host(src), offsets, src.cols(), host_mut(dst));
+    }
+
     fn put_columns(&self, src: &Tensor, dst: &mut Tensor, at: usize) {
         let dst_cols = dst.cols();
         rows::put_columns(host(src), src.cols(), host_mut(dst), dst_cols, at);

@@ -60,6 +60,46 @@ pub(super) fn add_groups(src: &[f32], groups: &RowGroups, cols: usize, dst: &mut
     });
 }
 
+pub(super) fn mean_runs(src: &[f32], offsets: &[u32], cols: usize, dst: &mut [f32]) {
+    dst.par_chunks_mut((SCATTER_ROWS * cols).max(1)).enumerate().for_each(|(index, dst)| {
+        let runs = offsets[index * SCATTER_ROWS..].windows(2);
+        vectorize(
+            #[inline(always)]
+            || {
+                for (dst, run) in dst.chunks_exact_mut(cols).zip(runs) {
+                    dst.fill(0.0);
+                    let rows = &src[run[0] as usize * cols..run[1] as usize * cols];
+                    for row in rows.chunks_exact(cols) {
+                        dst.iter_mut().zip(row).for_each(|(d, s)| *d += s);
+                    }
+                    let share = 1.0 / (run[1] - run[0]).max(1) as f32;
+                    dst.iter_mut().for_each(|d| *d *= share);
+                }
+            },
+        );
+    });
+}
+
+pub(super) fn share_runs(src: &[f32], offsets: &[u32], cols: usize, dst: &mut [f32]) {
+    dst.par_chunks_mut((ROWS * cols).max(1)).enumerate().for_each(|(index, dst)| {
+        let first = index * ROWS;
+        let mut run = offsets.partition_point(|&offset| offset as usize <= first) - 1;
+        vectorize(
+            #[inline(always)]
+            || {
+                for (row, dst) in (first..).zip(dst.chunks_exact_mut(cols)) {
+                    while offsets[run + 1] as usize <= row {
+                        run += 1;
+                    }
+                    let share = 1.0 / (offsets[run + 1] - offsets[run]) as f32;
+                    let src = &src[run * cols..][..cols];
+                    dst.iter_mut().zip(src).for_each(|(d, s)| *d = share * s);
+                }
+            },
+        );
+    });
+}
+
 pub(super) fn put_columns(src: &[f32], cols: usize, dst: &mut [f32], dst_cols: usize, at: usize) {
     let blocks = dst.par_chunks_mut((ROWS * dst_cols).max(1));
     blocks.zip(src.par_chunks((ROWS * cols).max(1))).for_each(|(dst, src)| {
