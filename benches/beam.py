@@ -30,13 +30,13 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
+
 # The rule of crates/recommend/src/generative/search.rs.
 SPREAD = 0.4
 FIRST_DEPTH = 2
@@ -531,14 +531,6 @@ def report(results):
     sizes = results["generate"][0]
     print(f"parameters: {sizes['retriever_parameters']} of the retriever, {sizes['parameters']} "
           f"of the T5, which answered {sizes['users']} users")
-
-
-def run_json(command):
-    """Run a command; the JSON that it prints."""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    return json.loads(done.stdout)
 
 
 def agree(options):

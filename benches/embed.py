@@ -17,13 +17,13 @@ three run, in turning order. A ratio below 1 says that this engine is faster.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
+
 OTHER_SIDE = ("texts", "embed", "compare")
 
 
@@ -47,21 +47,13 @@ def arguments():
     return options
 
 
-def run_json(*command):
-    """Run a command; the JSON that it prints."""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    return json.loads(done.stdout)
-
-
 def main():
     options = arguments()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         texts, ours, theirs = folder / "texts", folder / "das.npy", folder / "torch.npy"
         other = [options.python, __file__]
-        count = run_json(*other, "texts", options.items, options.column, texts)["texts"]
+        count = run_json([*other, "texts", options.items, options.column, texts])["texts"]
         torch = [*other, "embed", options.model, texts, options.threads, options.max_length]
         commands = {
             "das": [options.das, "bench", "embed", "--model", options.model, "--texts", texts,
@@ -71,7 +63,7 @@ def main():
             "torch 32": [*torch, "texts", 32, theirs],
         }
         measure(options, commands, count)
-        print("cosine of both, smallest:", run_json(*other, "compare", ours, theirs)["cosine"])
+        print("cosine of both, smallest:", run_json([*other, "compare", ours, theirs])["cosine"])
 
 
 def measure(options, commands, count):
@@ -81,7 +73,7 @@ def measure(options, commands, count):
         sides = list(commands)
         turn = number % len(sides)
         for side in sides[turn:] + sides[:turn]:
-            seconds[side].append(run_json(*commands[side])["seconds"])
+            seconds[side].append(run_json(commands[side])["seconds"])
         line = "".join(f"{seconds[side][-1]:>10.2f} s" for side in commands)
         print(f"{number + 1:>5}{line}", flush=True)
     for side in commands:

@@ -13,13 +13,13 @@ second, medians over rounds.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
+
 MODES = ("eager", "compile")
 
 
@@ -34,17 +34,6 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
-
-
-def run(command):
-    """Run a command and return the JSON that it prints, whole or as its last line."""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    try:
-        return json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main():
@@ -63,7 +52,7 @@ def main():
     print("round " + " ".join(f"{side:>10}" for side in commands))
     for number in range(options.rounds):
         for side in list(commands) if number % 2 == 0 else list(commands)[::-1]:
-            found = run(commands[side])
+            found = run_json(commands[side])
             rates[side].append(found["items_per_s"])
             sums.add((tuple(found["first"]), found["sum"]))
         print(f"{number + 1:>5} " + " ".join(f"{values[-1]:>10.0f}" for values in rates.values()), flush=True)

@@ -13,11 +13,10 @@ three levels together, and the sum of squared errors after the last.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
 
 
 def arguments():
@@ -58,13 +57,6 @@ def faiss_side(options):
     print(json.dumps({"seconds": statistics.median(seconds), "inertia": statistics.median(inertia)}))
 
 
-def last_json(command):
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    return json.loads(done.stdout)
-
-
 def main():
     options = arguments()
     if options.faiss:
@@ -76,7 +68,7 @@ def main():
     found = {"das": [], "faiss": []}
     for number in range(options.rounds):
         for side in ("das", "faiss") if number % 2 == 0 else ("faiss", "das"):
-            found[side].append(last_json(commands[side]))
+            found[side].append(run_json(commands[side]))
         print("  ".join(f"{side} {runs[-1]['seconds']:.3f} s" for side, runs in found.items()), flush=True)
     seconds, inertia = (
         {side: statistics.median(run[key] for run in runs) for side, runs in found.items()}

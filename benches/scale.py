@@ -16,11 +16,11 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
+
 # The columns of the table, and how their figures are written.
 COLUMNS = [
     ("interactions", "{:,}"),
@@ -77,10 +77,7 @@ def measure(options, clicks, entities):
     }
     flags = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
     command = [str(options.das), "bench", "scale", "--json", *flags]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(command)}")
-    return json.loads(done.stdout)
+    return run_json(command)
 
 
 def read(path):

@@ -19,12 +19,12 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-DEFAULT_DAS = Path(__file__).resolve().parent.parent / "target" / "release" / "das"
+from runs import DEFAULT_DAS, run_json
+
 METHODS = {"content-only": ["--set", "model.alpha=0", "--set", "model.beta=0"], "das": []}
 # Quantile 0.975 of Student's t by degrees of freedom (two-sided 95 %).
 T_975 = {
@@ -53,14 +53,6 @@ def arguments():
     return options
 
 
-def call(command):
-    """Run a command; the JSON that it prints."""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    return json.loads(done.stdout)
-
-
 def measure(options, method, seed):
     """Train one run, unless it is complete, and inspect it."""
     run = options.out / f"{method}-{seed}"
@@ -70,9 +62,9 @@ def measure(options, method, seed):
         unfinished = (run / "config.toml").exists()
         settings = ["--seed", seed, *METHODS[method], *options.train]
         started = time.monotonic()
-        call(command + (["--resume"] if unfinished else settings))
+        run_json(command + (["--resume"] if unfinished else settings))
         seconds = None if unfinished else round(time.monotonic() - started, 1)
-    item = call([options.das, "inspect", run, "--data", options.data, "--json"])["item"]
+    item = run_json([options.das, "inspect", run, "--data", options.data, "--json"])["item"]
     test = next(part for part in item["agreement"] if part["part"] == "test")
     first = test["prefixes"][0]
     return {

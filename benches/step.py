@@ -24,8 +24,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from runs import DEFAULT_DAS, run_json
+
 HERE = Path(__file__).resolve().parent
-DEFAULT_DAS = HERE.parent / "target" / "release" / "das"
 DEFAULT_SHAPES = {"tokenizer": "step", "ranker": "ml100k", "retriever": "beauty"}
 LOSS_TOLERANCE = 1e-4
 
@@ -50,17 +51,6 @@ def arguments():
         if getattr(options, name) < 1:
             parser.error(f"--{name}: expected at least 1")
     return options
-
-
-def last_json(command):
-    """Run a command; the JSON that it prints, whole or as its last line."""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {' '.join(map(str, command))}")
-    try:
-        return json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def script(options):
@@ -103,7 +93,7 @@ def main():
     print(f"{'round':>5} {'das ms':>9} {'torch ms':>9} {'ratio':>7}")
     for number in range(options.rounds):
         order = ["das", "torch"] if number % 2 == 0 else ["torch", "das"]
-        printed = {side: last_json(commands[side]) for side in order}
+        printed = {side: run_json(commands[side]) for side in order}
         check_losses(printed["das"], printed["torch"])
         for side in order:
             times[side].append(printed[side]["ms"])
