@@ -50,8 +50,7 @@ impl EmbeddingMatrix {
     /// # Errors
     /// A file that is no such array, or has no row for an entity.
     pub fn in_passing(path: &Path, table: &EntityTable) -> Result<EmbeddingMatrix> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        open_npy(path, &path.with_file_name(format!("{stem}_ids.parquet")), table, Check::Later)
+        open_npy(path, &ids_beside(path), table, Check::Later)
     }
 
     /// Sound rows of a file in its own order.
@@ -144,13 +143,7 @@ fn open_npy(
     check: Check,
 ) -> Result<EmbeddingMatrix> {
     let matrix = npy::open(path)?;
-    if ids_path.exists() {
-        let ids = id_column::read_unique(&ParquetFile::open(ids_path)?, table.side().id_column())?;
-        if ids.len() != matrix.rows() {
-            let message =
-                format!("{} ids for the {} rows of {}", ids.len(), matrix.rows(), path.display());
-            return Err(Error::file(ids_path, message));
-        }
+    if let Some(ids) = ids_of_rows(path, ids_path, matrix.rows(), table.side())? {
         if check == Check::Now {
             npy::check_rows(path, &matrix, &ids)?;
         }
@@ -173,6 +166,25 @@ fn open_npy(
     }
     let checked = check == Check::Now;
     Ok(EmbeddingMatrix { checked, ..EmbeddingMatrix::in_file_order(path, matrix) })
+}
+
+/// The file that names the rows of an `.npy` file, where it is there.
+fn ids_beside(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}_ids.parquet"))
+}
+
+/// The ids of the `rows` rows of the file at `path`, if the one at `ids_path` is there.
+fn ids_of_rows(path: &Path, ids_path: &Path, rows: usize, side: Side) -> Result<Option<EntityIds>> {
+    if !ids_path.exists() {
+        return Ok(None);
+    }
+    let ids = id_column::read_unique(&ParquetFile::open(ids_path)?, side.id_column())?;
+    if ids.len() != rows {
+        let message = format!("{} ids for the {rows} rows of {}", ids.len(), path.display());
+        return Err(Error::file(ids_path, message));
+    }
+    Ok(Some(ids))
 }
 
 /// Finds the row of each entity of `table` among `ids`, which `ids_path` holds.

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use das_core::{MappedMatrix, RowMatrix};
 
-use super::{Vectors, Wanted, fault, find_rows, npy, read_vectors};
-use crate::id_column;
-use crate::parquet_file::ParquetFile;
+use super::{Vectors, Wanted, fault, find_rows, ids_beside, ids_of_rows, npy, read_vectors};
 use crate::table::EntityTable;
 use crate::{Error, Result};
 
@@ -65,15 +63,9 @@ fn from_parquet(path: &Path, name: &str, table: &EntityTable) -> Result<ViewVect
 
 fn from_npy(path: &Path, table: &EntityTable) -> Result<ViewVectors> {
     let matrix = npy::open(path)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let ids_path = path.with_file_name(format!("{stem}_ids.parquet"));
-    let mut rows = if ids_path.exists() {
-        let ids = id_column::read_unique(&ParquetFile::open(&ids_path)?, table.side().id_column())?;
-        if ids.len() != matrix.rows() {
-            let (ids, rows) = (ids.len(), matrix.rows());
-            let message = format!("{ids} ids for the {rows} rows of {}", path.display());
-            return Err(Error::file(&ids_path, message));
-        }
+    let ids_path = ids_beside(path);
+    let ids = ids_of_rows(path, &ids_path, matrix.rows(), table.side())?;
+    let mut rows = if let Some(ids) = ids {
         find_rows(&ids_path, &ids, table)?
     } else if matrix.rows() == table.len() {
         (0..table.len() as u32).map(Some).collect()
