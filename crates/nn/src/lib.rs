@@ -9,7 +9,7 @@
 //! * The operations are methods of [`Tape`]: layers (`linear` with its activation, `layer_norm`,
 //!   `cross`, `attention`, `dropout`, `residual_quantize`), rows and columns (`gather`,
 //!   `gather_bag`, `select_rows`, `mean_runs`, `columns`, `concat`), arithmetic (`add`, `multiply`,
-//!   `normalize`, `scores`) and losses (`info_nce`, `softmax_ce`, `bce_with_logits`, `mse`,
+//!   `normalize`, `scores`, `log_probabilities`) and losses (`info_nce`, `softmax_ce`, `bce_with_logits`, `mse`,
 //!   `squared_cosine`, `weighted_sum`).
 //! * [`kernels`] offers the parallel slice kernels (products, nearest codes, k-means) to code
 //!   that needs no tape.
@@ -65,7 +65,9 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use kernels::Activation;
-pub use ops::{Attention, Candidates, Direction, InfoNce, QuantizeOptions, Quantized, SoftmaxCe};
+pub use ops::{
+    Among, Attention, Candidates, Direction, InfoNce, QuantizeOptions, Quantized, SoftmaxCe,
+};
 pub use optim::{AdamW, AdamWConfig, Schedule, TableUpdate};
 pub use pair_mask::PairMask;
 pub use params::{ParamId, ParamKind, Params};

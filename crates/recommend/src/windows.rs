@@ -88,11 +88,6 @@ impl Packed {
         packed
     }
 
-    /// The last row of each sequence.
-    pub(crate) fn last_rows(&self) -> Vec<u32> {
-        self.offsets[1..].iter().map(|&end| end - 1).collect()
-    }
-
     fn push(&mut self, items: &[u32], begins: bool) {
         if begins {
             self.items.push(Self::START);
@@ -165,6 +160,5 @@ mod tests {
         assert_eq!(packed.items, [Packed::START, Packed::START, 7, 2, 3, 4]);
         assert_eq!(packed.positions, [0, 0, 1, 1, 2, 3]);
         assert_eq!(packed.offsets, [0, 1, 3, 6]);
-        assert_eq!(packed.last_rows(), [0, 2, 5]);
     }
 }

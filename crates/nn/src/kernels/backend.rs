@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::ops::{Attention, InfoNce, SoftmaxCe};
+use crate::ops::{Among, Attention, Candidates, InfoNce, SoftmaxCe};
 use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
 
@@ -132,6 +132,15 @@ pub(crate) struct SoftmaxCeForward<'a> {
     pub(crate) loss: &'a mut Tensor,
     pub(crate) dx: Option<&'a mut Tensor>,
     pub(crate) dcatalogue: Option<&'a mut Tensor>,
+}
+
+/// Operands of [`Backend::log_probabilities`].
+pub(crate) struct LogProbabilities<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) catalogue: &'a Tensor,
+    pub(crate) candidates: &'a Candidates<'a>,
+    pub(crate) among: Among,
+    pub(crate) out: &'a mut Tensor,
 }
 
 /// Operands of [`Backend::bce_with_logits`]: the gradient is written where asked for.
@@ -270,6 +279,7 @@ pub(crate) trait Backend: Send + Sync {
 
     fn info_nce(&self, args: InfoNceForward<'_>);
     fn softmax_ce(&self, args: SoftmaxCeForward<'_>);
+    fn log_probabilities(&self, args: LogProbabilities<'_>);
     fn bce_with_logits(&self, args: BceForward<'_>);
 
     /// Mean over rows of `cos(a, b)²`, with its gradients where asked for.

@@ -9,6 +9,7 @@ mod elementwise;
 mod info_nce;
 mod layer_norm;
 mod linear;
+mod log_probabilities;
 mod losses;
 mod means;
 mod normalize;
@@ -19,5 +20,6 @@ mod softmax_ce;
 
 pub use attention::Attention;
 pub use info_nce::{Direction, InfoNce};
+pub use log_probabilities::Among;
 pub use quantize::{QuantizeOptions, Quantized};
 pub use softmax_ce::{Candidates, SoftmaxCe};

@@ -18,7 +18,7 @@ pub struct SoftmaxCe<'a> {
     /// Non-negative weight `w_i` of each row: the loss is `Σ w_i ℓ_i / Σ w_i`, and 0 with zero
     /// gradients if all weights are 0. All ones if absent.
     pub row_weights: Option<&'a [f32]>,
-    /// The classes that can be the answer of each row; all of them if absent.
+    /// The classes that can be the answer of each row, its target among them; all if absent.
     pub candidates: Option<Candidates<'a>>,
 }
 
@@ -27,7 +27,7 @@ pub struct SoftmaxCe<'a> {
 pub struct Candidates<'a> {
     /// Lists of classes, one after another, each without repetition.
     pub classes: &'a [u32],
-    /// For each row the part of `classes` that is its list; the row's target is on it.
+    /// For each row the part of `classes` that is its list.
     pub of_rows: &'a [Range<u32>],
 }
 
@@ -38,12 +38,11 @@ impl<'a> Candidates<'a> {
         &self.classes[start as usize..end as usize]
     }
 
-    fn check(&self, classes: usize, targets: &[u32]) {
-        assert_eq!(self.of_rows.len(), targets.len(), "candidates for each row");
-        for (row, target) in targets.iter().enumerate() {
-            let list = self.of(row);
-            assert!(list.contains(target), "target {target} of row {row} is no candidate");
-            assert!(list.iter().all(|&class| (class as usize) < classes), "of {classes} classes");
+    pub(super) fn check(&self, rows: usize, classes: usize) {
+        assert_eq!(self.of_rows.len(), rows, "candidates for each row");
+        for row in 0..rows {
+            let known = self.of(row).iter().all(|&class| (class as usize) < classes);
+            assert!(known, "a candidate of row {row} is none of {classes} classes");
         }
     }
 }
@@ -67,7 +66,11 @@ impl SoftmaxCe<'_> {
             assert_eq!(weights.len(), rows, "a weight for each row");
         }
         if let Some(candidates) = self.candidates {
-            candidates.check(classes, targets);
+            candidates.check(rows, classes);
+            for (row, target) in targets.iter().enumerate() {
+                let listed = candidates.of(row).contains(target);
+                assert!(listed, "target {target} of row {row} is no candidate");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod info_nce;
 mod kernels;
 mod kmeans;
 mod layers;
+mod log_probabilities;
 mod ops;
 mod params;
 mod quantize;

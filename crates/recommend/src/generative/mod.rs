@@ -29,7 +29,8 @@ use das_core::progress::{Cancel, Progress};
 use das_core::sid::{SidLayout, SidTable, Trie};
 use das_core::streams::stream;
 use das_nn::safetensors_io::NamedTensor;
-use das_nn::{Device, Tape};
+use das_nn::{Among, Device, Tape};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use config::RetrieverConfig;
@@ -45,8 +46,9 @@ use crate::sequence::check_histories;
 use crate::windows::Packed;
 use crate::{Error, Query, Recommender, Result, Sequences};
 
-/// Histories searched at a time.
-const SEARCHED: usize = 64;
+/// Histories searched at a time by one task: what they keep stays in a core's caches, and tasks
+/// share nothing.
+const SEARCHED: usize = 16;
 /// Leaves scored at a time, over all histories, when everything is scored.
 const SCORED: usize = 1 << 18;
 /// How far below its bound exact search still looks, since two ways to the same ln p may round
@@ -233,10 +235,10 @@ impl Retriever {
     fn in_blocks(
         &self,
         histories: &[&[u32]],
-        work: impl Fn(&[&[u32]]) -> Vec<Vec<Retrieved>>,
+        work: impl Fn(&[&[u32]]) -> Vec<Vec<Retrieved>> + Send + Sync,
     ) -> Result<Vec<Vec<Retrieved>>> {
         check_histories(histories, self.tokens.len())?;
-        Ok(histories.chunks(SEARCHED).flat_map(work).collect())
+        Ok(histories.par_chunks(SEARCHED).flat_map_iter(work).collect())
     }
 
     /// What the depth decoder knows of each history, `[n, dim]`.
@@ -255,7 +257,7 @@ impl Retriever {
             offsets: &self.network.layout.offsets(),
             contexts,
             dim: self.config.dim,
-            renormalise: self.config.renormalise,
+            among: if self.config.renormalise { Among::Candidates } else { Among::All },
         };
         search(of, keep)
     }

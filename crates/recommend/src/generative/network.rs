@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use das_core::sid::{SidLayout, SidTable, Trie};
-use das_nn::{Activation, Candidates, ParamId, Params, SoftmaxCe, Tape, Var};
+use das_nn::{Activation, Among, Candidates, ParamId, Params, SoftmaxCe, Tape, Var};
 
 use super::RetrieverConfig;
 use crate::Result;
@@ -150,10 +150,16 @@ impl Network {
         self.norm.forward(tape, x)
     }
 
-    /// Logits `[n, width]` of digit number `digit` from its states.
-    pub(super) fn logits(&self, tape: &mut Tape<'_>, states: Var, digit: usize) -> Var {
+    /// ln p of some codes of digit number `digit` for each of its states, `[Σ codes, 1]`.
+    pub(super) fn log_probabilities(
+        &self,
+        tape: &mut Tape<'_>,
+        (states, digit): (Var, usize),
+        candidates: &Candidates<'_>,
+        among: Among,
+    ) -> Var {
         let codes = tape.param(self.outputs[digit]);
-        tape.scores(states, codes)
+        tape.log_probabilities(states, codes, candidates, among)
     }
 
     /// Mean over rows and digits of the cross entropy of the items that follow the rows. With a

@@ -5,16 +5,16 @@
 //! among the results is branch and bound: the probability of an ID is a product over its digits,
 //! so no leaf is more probable than a node above it.
 
+use std::ops::Range;
+
 use das_core::sid::Trie;
-use das_nn::Tape;
+use das_nn::{Among, Candidates, Tape};
 use rayon::prelude::*;
 
 use super::network::Network;
 
-/// Nodes whose logits are worked out at once.
+/// Nodes that the network is asked about at once.
 const BLOCK: usize = 4096;
-/// Nodes whose children one task works on.
-const FAMILIES: usize = 64;
 /// A node's best leaf is taken to have the share `leaves^-SPREAD` of its probability. With none, a
 /// beam drops likely leaves below unlikely nodes for the many small ones below likely nodes.
 const SPREAD: f32 = 0.4;
@@ -83,8 +83,8 @@ pub(super) struct Search<'a> {
     /// What the depth decoder knows of each history, `[n, dim]`.
     pub(super) contexts: &'a [f32],
     pub(super) dim: usize,
-    /// Whether a digit's probability is shared among existing codes alone.
-    pub(super) renormalise: bool,
+    /// The codes of a digit that share its probability: those that exist, or all.
+    pub(super) among: Among,
 }
 
 /// The leaves reached for each history, with their ln p, in leaf order.
@@ -96,10 +96,8 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
         prefixes: Vec::new(),
         log_probabilities: vec![0.0; count],
     };
-    // One buffer for all depths, whose pages are touched anew only once a search.
-    let mut logits = Vec::new();
     for (depth, &offset) in of.offsets.iter().enumerate() {
-        let children = expand(of, &frontier, depth, &mut logits);
+        let children = expand(of, &frontier, depth);
         let kept = select(children, &frontier, (of.reach, depth + 1), keep);
         frontier = descend(of.trie, &frontier, &kept, depth, offset);
     }
@@ -114,7 +112,7 @@ pub(super) fn search(of: Search<'_>, keep: Keep<'_>) -> Vec<Vec<(u32, f32)>> {
 
 /// All existing children of the frontier, by parent. Only children are as probable as their
 /// parents, where probabilities are renormalised; the network is not asked.
-fn expand(of: Search<'_>, frontier: &Frontier, depth: usize, logits: &mut Vec<f32>) -> Vec<Child> {
+fn expand(of: Search<'_>, frontier: &Frontier, depth: usize) -> Vec<Child> {
     let mut children = Vec::new();
     let mut counts = Vec::with_capacity(frontier.nodes.len());
     let parents = (0..).zip(&frontier.nodes).zip(&frontier.log_probabilities);
@@ -127,22 +125,16 @@ fn expand(of: Search<'_>, frontier: &Frontier, depth: usize, logits: &mut Vec<f3
     let mut asked = Vec::with_capacity(counts.len());
     for count in counts {
         let siblings = rest.split_off_mut(..count).expect("as many as were counted");
-        if !(count == 0 || of.renormalise && count == 1) {
+        if !(count == 0 || of.among == Among::Candidates && count == 1) {
             asked.push(siblings);
         }
     }
-    asked.chunks_mut(BLOCK).for_each(|block| ask(of, frontier, depth, block, logits));
+    asked.chunks_mut(BLOCK).for_each(|block| ask(of, frontier, depth, block));
     children
 }
 
 /// Adds to the children of some nodes ln p of the digit that leads to each.
-fn ask(
-    of: Search<'_>,
-    frontier: &Frontier,
-    depth: usize,
-    families: &mut [&mut [Child]],
-    buffer: &mut Vec<f32>,
-) {
+fn ask(of: Search<'_>, frontier: &Frontier, depth: usize, families: &mut [&mut [Child]]) {
     let parents: Vec<usize> = families.iter().map(|family| family[0].parent as usize).collect();
     let mut tape = Tape::inference(&of.network.params);
     let contexts = tape.input_slice(of.contexts.len() / of.dim, of.dim, of.contexts);
@@ -151,29 +143,14 @@ fn ask(
     let prefix = |&parent: &usize| &frontier.prefixes[parent * depth..][..depth];
     let prefixes: Vec<u32> = parents.iter().flat_map(prefix).copied().collect();
     let states = of.network.digit(&mut tape, contexts, &prefixes, depth, &mut None);
-    let logits = of.network.logits(&mut tape, states, depth);
-    let (rows, width) = tape.shape(logits);
-    buffer.resize(rows * width, 0.0);
-    tape.value(logits).read_into(buffer);
-    let codes = of.trie.codes(depth + 1);
-    families
-        .par_iter_mut()
-        .zip(buffer.par_chunks_exact(width))
-        .with_min_len(FAMILIES)
-        .for_each(|(family, logits)| add_log_softmax(family, logits, codes, of.renormalise));
-}
-
-/// Adds ln p of the digit that leads to each child of a node, from the logits of all codes.
-fn add_log_softmax(family: &mut [Child], logits: &[f32], codes: &[u32], renormalise: bool) {
-    let logit = |child: &Child| logits[codes[child.node as usize] as usize];
-    let total = if renormalise {
-        log_sum_exp(family.iter().map(logit))
-    } else {
-        log_sum_exp(logits.iter().copied())
-    };
-    for child in family {
+    let children = |&parent: &usize| of.trie.children(depth, frontier.nodes[parent]);
+    let of_rows: Vec<Range<u32>> = parents.iter().map(children).collect();
+    let candidates = Candidates { classes: of.trie.codes(depth + 1), of_rows: &of_rows };
+    let own = of.network.log_probabilities(&mut tape, (states, depth), &candidates, of.among);
+    let own = tape.value(own).to_vec();
+    for (child, own) in families.iter_mut().flat_map(|family| family.iter_mut()).zip(own) {
         // Rounding must not make a child more probable than its parent.
-        child.log_probability += (logit(child) - total).min(0.0);
+        child.log_probability += own.min(0.0);
     }
 }
 
@@ -231,11 +208,4 @@ fn descend(trie: &Trie, above: &Frontier, kept: &[Child], depth: usize, offset: 
         prefixes,
         log_probabilities: kept.iter().map(|child| child.log_probability).collect(),
     }
-}
-
-/// ln Σ exp(x), without overflow.
-fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
-    let largest = values.clone().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = values.map(|value| f64::from((value - largest).exp())).sum();
-    largest + sum.ln() as f32
 }

@@ -118,15 +118,13 @@ impl SasRec {
         Ok(model)
     }
 
-    /// States `[rows, dim]` after every row.
-    fn states(&self, tape: &mut Tape<'_>, packed: &Packed, mut drop: Dropout<'_>) -> Var {
+    /// The rows of histories as the transformer takes them, `[rows, dim]`.
+    fn embed(&self, tape: &mut Tape<'_>, packed: &Packed) -> Var {
         let start = self.num_items as u32;
         let items: Vec<u32> = packed.items.iter().map(|&item| item.min(start)).collect();
         let items = tape.gather(self.items, &items);
         let positions = tape.gather(self.positions, &packed.positions);
-        let x = tape.add(items, positions);
-        let x = dropout(tape, x, &mut drop);
-        self.transformer.forward(tape, x, &packed.offsets, &mut drop)
+        tape.add(items, positions)
     }
 
     /// States and catalogue as they are multiplied to logits, and the factor on the product.
@@ -144,9 +142,11 @@ impl SasRec {
         tape: &mut Tape<'_>,
         packed: &Packed,
         targets: &[u32],
-        drop: Dropout<'_>,
+        mut drop: Dropout<'_>,
     ) -> Var {
-        let states = self.states(tape, packed, drop);
+        let x = self.embed(tape, packed);
+        let x = dropout(tape, x, &mut drop);
+        let states = self.transformer.forward(tape, x, &packed.offsets, &mut drop);
         let (states, catalogue, scale) = self.operands(tape, states);
         let label_smoothing = self.config.label_smoothing;
         let options = SoftmaxCe { scale, label_smoothing, ..SoftmaxCe::default() };
@@ -162,8 +162,8 @@ impl SasRec {
     fn score_block(&self, histories: &[&[u32]]) -> Vec<f32> {
         let packed = Packed::newest(histories, self.config.history);
         let mut tape = Tape::inference(&self.params);
-        let states = self.states(&mut tape, &packed, None);
-        let newest = tape.select_rows(states, &packed.last_rows());
+        let x = self.embed(&mut tape, &packed);
+        let newest = self.transformer.newest(&mut tape, x, &packed.offsets);
         let (newest, catalogue, scale) = self.operands(&mut tape, newest);
         let scores = tape.scores(newest, catalogue);
         let with_start = tape.value(scores).to_vec();

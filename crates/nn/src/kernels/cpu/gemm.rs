@@ -22,6 +22,18 @@ impl<'a> Mat<'a> {
         Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
+    /// Number of rows.
+    pub(crate) fn height(self) -> usize {
+        self.rows
+    }
+
+    /// One row of a row-major matrix.
+    #[inline(always)]
+    pub(crate) fn row(self, row: usize) -> &'a [f32] {
+        debug_assert_eq!(self.col_stride, 1, "row-major");
+        &self.data[row * self.row_stride..][..self.cols]
+    }
+
     /// The transpose.
     pub(crate) fn t(self) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub(crate) mod gemm;
 mod info_nce;
 mod layer_norm;
 pub(crate) mod linear;
+mod log_probabilities;
 pub(crate) mod packed;
 mod pool;
 pub(crate) mod quantize;
@@ -23,8 +24,8 @@ use self::pool::{HostBuffer, Pool};
 use self::quantize::Book;
 use super::backend::{
     Activation, AdamWUpdate, AttentionBackward, AttentionForward, Backend, BceForward, Buffer,
-    DropoutMask, Factor, InfoNceForward, LayerNormBackward, LinearBackward, Moments,
-    QuantizeBackward, SoftmaxCeForward,
+    DropoutMask, Factor, InfoNceForward, LayerNormBackward, LinearBackward, LogProbabilities,
+    Moments, QuantizeBackward, SoftmaxCeForward,
 };
 use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
@@ -307,6 +308,13 @@ impl Backend for Cpu {
         let (dx, dcatalogue) = (dx.map(host_mut), dcatalogue.map(host_mut));
         host_mut(loss)[0] =
             softmax_ce::forward(&self.pool, operands, targets, options, dx, dcatalogue);
+    }
+
+    fn log_probabilities(&self, args: LogProbabilities<'_>) {
+        let LogProbabilities { x, catalogue, candidates, among, out } = args;
+        let operands = (mat(x), mat(catalogue));
+        let out = host_mut(out);
+        log_probabilities::log_probabilities(&self.pool, operands, candidates, among, out);
     }
 
     fn bce_with_logits(&self, args: BceForward<'_>) {

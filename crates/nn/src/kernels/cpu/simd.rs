@@ -123,6 +123,19 @@ pub(crate) fn exp_in_place(x: &mut [f32], shift: f32) -> f32 {
     join(lanes, |p, q| p + q)
 }
 
+/// `Σ exp(x - shift)`.
+#[inline(always)]
+pub(crate) fn sum_exp(x: &[f32], shift: f32) -> f32 {
+    fold2(
+        x,
+        x,
+        0.0,
+        #[inline(always)]
+        |sum: f32, x, _| sum + exp(x - shift),
+        |p, q| p + q,
+    )
+}
+
 /// `a · b`.
 #[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -309,6 +322,8 @@ mod tests {
             let total = exp_in_place(&mut powers, 1.5);
             assert!(powers.iter().zip(&x).all(|(power, x)| *power == exp(x - 1.5)));
             assert!((total - powers.iter().sum::<f32>()).abs() <= 1e-6 * total);
+            let sum: f64 = x.iter().map(|p| f64::from(p - 0.5).exp()).sum();
+            assert!((f64::from(sum_exp(&x, 0.5)) - sum).abs() <= 1e-6 * sum);
             let sum: f64 = pairs().map(|(p, q)| f64::from(p - q - 1.0).exp()).sum();
             assert!((f64::from(sum_exp_difference(&x, &y, 1.0)) - sum).abs() <= 1e-6 * sum);
             let mut least = (0, f32::INFINITY);
