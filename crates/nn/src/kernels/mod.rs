@@ -3,7 +3,7 @@
 //! nothing else changes.
 //!
 //! What is public here works on host slices, for code that needs no tape: [`matmul`],
-//! [`linear_forward`], [`assign()`] and [`kmeans`].
+//! [`FrozenLayers`] and [`FrozenCodebooks`], [`assign()`] and [`kmeans`].
 
 pub(crate) mod backend;
 pub(crate) mod cpu;
@@ -16,5 +16,4 @@ mod encode;
 
 pub use assign::{Assignment, assign};
 pub use backend::Activation;
-pub use cpu::linear::forward as linear_forward;
 pub use encode::{FrozenCodebooks, FrozenLayers, Quantized};

@@ -25,9 +25,9 @@ pub(crate) fn doubles(values: &[f32]) -> Vec<f64> {
 }
 
 /// Parameters named `p0`, `p1`, …, with seeded values.
-pub(crate) fn seeded_params(specs: &[Spec], seed: u64) -> (Params, Vec<ParamId>) {
+pub(crate) fn seeded_params(device: &Device, specs: &[Spec], seed: u64) -> (Params, Vec<ParamId>) {
     let mut rng = rng(seed);
-    let mut params = Params::new(&Device::cpu());
+    let mut params = Params::new(device);
     let ids = specs
         .iter()
         .enumerate()
@@ -42,12 +42,13 @@ pub(crate) fn seeded_params(specs: &[Spec], seed: u64) -> (Params, Vec<ParamId>)
 /// Builds a loss from parameters on a tape and compares it with `reference`, and its gradients
 /// with central differences of `reference`, within 1e-3 of the largest gradient of a parameter.
 pub(crate) fn check_gradients(
+    device: &Device,
     specs: &[Spec],
     seed: u64,
     build: impl Fn(&mut Tape<'_>, &[ParamId]) -> Var,
     reference: impl Fn(&Values) -> f64,
 ) {
-    let (params, ids) = seeded_params(specs, seed);
+    let (params, ids) = seeded_params(device, specs, seed);
     check_params(&params, &ids, build, reference);
 }
 

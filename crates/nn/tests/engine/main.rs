@@ -1,20 +1,5 @@
-//! The engine against plain references in double precision.
+//! The engine against plain references in double precision, and against PyTorch's values.
 
-mod adamw;
-mod attention;
-mod bce;
 mod check;
-mod dropout;
-mod golden;
-mod inference;
-mod info_nce;
-mod kernels;
-mod kmeans;
-mod layers;
-mod log_probabilities;
-mod ops;
-mod params;
-mod quantize;
-mod safetensors;
-mod softmax_ce;
-mod threads;
+mod conformance;
+mod host;

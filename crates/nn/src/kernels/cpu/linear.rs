@@ -12,18 +12,7 @@ const ROWS: usize = 64;
 
 /// `out = act(x wᵀ + b)`: `x` `[rows, in]`, `w` `[out, in]`, `b` `[out]`, `out` `[rows, out]`,
 /// all row-major.
-///
-/// # Panics
-/// If a length does not fit.
-pub fn forward(x: &[f32], rows: usize, w: &[f32], b: &[f32], act: Activation, out: &mut [f32]) {
-    let outputs = b.len();
-    assert!(
-        outputs > 0 && w.len().is_multiple_of(outputs),
-        "{} weights for {outputs} outputs",
-        w.len()
-    );
-    let inputs = w.len() / outputs;
-    let (x, w) = (Mat::new(x, rows, inputs), Mat::new(w, outputs, inputs));
+pub(super) fn forward(x: Mat<'_>, w: Mat<'_>, b: &[f32], act: Activation, out: &mut [f32]) {
     par_product_then(x, w.t(), out, |columns, row| {
         let bias = &b[columns];
         vectorize(

@@ -10,7 +10,7 @@ mod elementwise;
 pub(crate) mod gemm;
 mod info_nce;
 mod layer_norm;
-pub(crate) mod linear;
+mod linear;
 mod log_probabilities;
 pub(crate) mod packed;
 mod pool;
@@ -189,7 +189,7 @@ impl Backend for Cpu {
         activation: Activation,
         y: &mut Tensor,
     ) {
-        linear::forward(host(x), x.rows(), host(w), host(b), activation, host_mut(y));
+        linear::forward(mat(x), mat(w), host(b), activation, host_mut(y));
     }
 
     fn linear_backward(&self, args: LinearBackward<'_>) {

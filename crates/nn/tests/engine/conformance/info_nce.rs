@@ -1,8 +1,10 @@
 //! InfoNCE in every combination of its options.
 
-use das_nn::{Direction, InfoNce, PairMask, ParamKind, Tape};
+use das_nn::{Device, Direction, InfoNce, PairMask, ParamKind, Tape};
 use rand::Rng;
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{check_gradients, check_params, dot, doubles, rng, run, seeded_params, uniform};
 
 struct Case {
@@ -33,9 +35,10 @@ impl Case {
         }
     }
 
-    fn check(&self, seed: u64) {
+    fn check(&self, device: &Device, seed: u64) {
         let spec = (ParamKind::Dense, self.n, self.d);
         check_gradients(
+            device,
             &[spec, spec],
             seed,
             |tape, p| {
@@ -95,26 +98,26 @@ fn random_mask(n: usize, seed: u64) -> PairMask {
     PairMask::from_rows(n, rows).unwrap()
 }
 
-#[test]
-fn plain() {
+#[apply(every_device)]
+fn plain(device: Device) {
     for direction in DIRECTIONS {
         for (n, d, temperature) in [(1, 3, 0.1), (2, 1, 1.0), (9, 4, 0.2), (37, 8, 0.5)] {
-            Case::plain(n, d, temperature, direction).check(21);
+            Case::plain(n, d, temperature, direction).check(&device, 21);
         }
     }
 }
 
-#[test]
-fn several_blocks_of_rows() {
+#[apply(every_device)]
+fn several_blocks_of_rows(device: Device) {
     for direction in DIRECTIONS {
         let mut case = Case::plain(150, 2, 0.3, direction);
         case.mask = Some(random_mask(150, 1));
-        case.check(22);
+        case.check(&device, 22);
     }
 }
 
-#[test]
-fn every_combination_of_options() {
+#[apply(every_device)]
+fn every_combination_of_options(device: Device) {
     let n = 11;
     for direction in DIRECTIONS {
         for bits in 0..16 {
@@ -125,19 +128,19 @@ fn every_combination_of_options() {
             case.log_q = on(1).then(|| uniform(n, &mut rng));
             case.log_q_rows = on(2).then(|| uniform(n, &mut rng));
             case.weights = on(3).then(|| uniform(n, &mut rng).iter().map(|w| w.max(0.0)).collect());
-            case.check(23);
+            case.check(&device, 23);
         }
     }
 }
 
-#[test]
-fn everything_but_the_pair_masked() {
+#[apply(every_device)]
+fn everything_but_the_pair_masked(device: Device) {
     let n = 140;
     let rows = (0..n).map(|i| (i, (0..n as u32).filter(move |&j| j as usize != i)));
     for direction in DIRECTIONS {
         let mut case = Case::plain(n, 2, 0.001, direction);
         case.mask = Some(PairMask::from_rows(n, rows.clone()).unwrap());
-        let (params, p) = seeded_params(&[(ParamKind::Dense, n, 2); 2], 24);
+        let (params, p) = seeded_params(&device, &[(ParamKind::Dense, n, 2); 2], 24);
         let (loss, gradients) = run(&params, |tape| {
             let (a, b) = (tape.param(p[0]), tape.param(p[1]));
             tape.info_nce(a, b, &case.options())
@@ -147,12 +150,12 @@ fn everything_but_the_pair_masked() {
     }
 }
 
-#[test]
-fn extreme_temperatures_stay_finite() {
+#[apply(every_device)]
+fn extreme_temperatures_stay_finite(device: Device) {
     for direction in DIRECTIONS {
         for temperature in [1e-4, 1e4] {
             let case = Case::plain(20, 6, temperature, direction);
-            let (params, p) = seeded_params(&[(ParamKind::Dense, 20, 6); 2], 25);
+            let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 20, 6); 2], 25);
             let (loss, gradients) = run(&params, |tape| {
                 let (a, b) = (tape.param(p[0]), tape.param(p[1]));
                 tape.info_nce(a, b, &case.options())
@@ -165,12 +168,12 @@ fn extreme_temperatures_stay_finite() {
     }
 }
 
-#[test]
-fn all_weights_zero() {
+#[apply(every_device)]
+fn all_weights_zero(device: Device) {
     for direction in DIRECTIONS {
         let mut case = Case::plain(4, 3, 0.1, direction);
         case.weights = Some(vec![0.0; 4]);
-        let (params, p) = seeded_params(&[(ParamKind::Dense, 4, 3); 2], 26);
+        let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 4, 3); 2], 26);
         let (loss, gradients) = run(&params, |tape| {
             let (a, b) = (tape.param(p[0]), tape.param(p[1]));
             tape.info_nce(a, b, &case.options())
@@ -179,12 +182,12 @@ fn all_weights_zero() {
     }
 }
 
-#[test]
-fn one_side_constant_or_both_the_same() {
+#[apply(every_device)]
+fn one_side_constant_or_both_the_same(device: Device) {
     for direction in DIRECTIONS {
         let case = Case::plain(8, 3, 0.4, direction);
         let constant = uniform(24, &mut rng(3));
-        let (params, p) = seeded_params(&[(ParamKind::Dense, 8, 3)], 27);
+        let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 8, 3)], 27);
         let other = doubles(&constant);
         let one_side = |swap: bool| {
             check_params(
@@ -215,9 +218,9 @@ fn one_side_constant_or_both_the_same() {
     }
 }
 
-#[test]
-fn nothing_to_learn_costs_no_gradient() {
-    let (params, _) = seeded_params(&[], 0);
+#[apply(every_device)]
+fn nothing_to_learn_costs_no_gradient(device: Device) {
+    let (params, _) = seeded_params(&device, &[], 0);
     let mut tape = Tape::new(&params);
     let a = tape.input_slice(3, 2, &uniform(6, &mut rng(4)));
     let loss = tape.info_nce(a, a, &InfoNce::new(0.1));
@@ -225,9 +228,9 @@ fn nothing_to_learn_costs_no_gradient() {
     assert_eq!(tape.backward(loss).global_norm(), 0.0);
 }
 
-#[test]
-fn nan_reaches_the_loss() {
-    let (params, _) = seeded_params(&[], 0);
+#[apply(every_device)]
+fn nan_reaches_the_loss(device: Device) {
+    let (params, _) = seeded_params(&device, &[], 0);
     for direction in DIRECTIONS {
         let mut tape = Tape::new(&params);
         let a = tape.input_slice(2, 2, &[f32::NAN, 1.0, 1.0, 0.5]);

@@ -1,18 +1,21 @@
 //! Named parameters.
 
+use rstest_reuse::apply;
+
+use super::every_device;
 use das_nn::safetensors_io::{NamedTensor, TensorData};
 use das_nn::{Device, Error, ParamKind, Params, Tensor};
 
-fn example() -> Params {
-    let mut params = Params::new(&Device::cpu());
+fn example(device: &Device) -> Params {
+    let mut params = Params::new(device);
     params.add("w", ParamKind::Dense, 2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     params.add("table", ParamKind::Table, 1, 2, &[7.0, 8.0]).unwrap();
     params
 }
 
-#[test]
-fn names_kinds_and_values() {
-    let mut params = example();
+#[apply(every_device)]
+fn names_kinds_and_values(device: Device) {
+    let mut params = example(&device);
     let w = params.id("w").unwrap();
     let table = params.id("table").unwrap();
     assert_eq!((params.name(w), params.kind(table), params.len()), ("w", ParamKind::Table, 2));
@@ -24,9 +27,9 @@ fn names_kinds_and_values() {
     assert_eq!(params.get(w).to_vec(), [9.0; 6]);
 }
 
-#[test]
-fn bad_values_are_refused() {
-    let mut params = example();
+#[apply(every_device)]
+fn bad_values_are_refused(device: Device) {
+    let mut params = example(&device);
     let w = params.id("w").unwrap();
     assert!(matches!(
         params.add("w", ParamKind::Dense, 1, 1, &[0.0]),
@@ -41,9 +44,9 @@ fn bad_values_are_refused() {
     assert!(matches!(params.set(w, &[0.0]), Err(Error::Length { .. })));
 }
 
-#[test]
-fn tensors_go_out_and_in() {
-    let (source, mut target) = (example(), example());
+#[apply(every_device)]
+fn tensors_go_out_and_in(device: Device) {
+    let (source, mut target) = (example(&device), example(&device));
     let (w, table) = (target.id("w").unwrap(), target.id("table").unwrap());
     target.set(w, &[0.0; 6]).unwrap();
     let mut tensors = source.to_tensors();
@@ -54,9 +57,9 @@ fn tensors_go_out_and_in() {
     assert_eq!(target.get(table).to_vec(), [7.0, 8.0]);
 }
 
-#[test]
-fn tensors_that_do_not_fit_change_nothing() {
-    let mut params = example();
+#[apply(every_device)]
+fn tensors_that_do_not_fit_change_nothing(device: Device) {
+    let mut params = example(&device);
     let good = params.to_tensors();
     let mut refuse = |change: &dyn Fn(&mut Vec<NamedTensor>)| {
         let mut bad = good.clone();
@@ -80,9 +83,8 @@ fn tensors_that_do_not_fit_change_nothing() {
     assert!(matches!(refuse(&|bad| bad.push(bad[0].clone())), Error::DuplicateParam { .. }));
 }
 
-#[test]
-fn tensors_copy_and_read() {
-    let device = Device::cpu();
+#[apply(every_device)]
+fn tensors_copy_and_read(device: Device) {
     let tensor = Tensor::from_slice(&device, 2, 2, &[1.0, 2.0, 3.0, 4.0]);
     let copy = tensor.clone();
     drop(tensor);

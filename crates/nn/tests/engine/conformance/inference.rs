@@ -1,7 +1,9 @@
 //! Tapes that record nothing.
 
-use das_nn::{Activation, Attention, InfoNce, ParamKind, SoftmaxCe, Tape, Var};
+use das_nn::{Activation, Attention, Device, InfoNce, ParamKind, SoftmaxCe, Tape, Var};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{probe, rng, seeded_params};
 
 const DENSE: ParamKind = ParamKind::Dense;
@@ -26,9 +28,10 @@ fn forward(tape: &mut Tape<'_>, p: &[das_nn::ParamId]) -> Vec<Var> {
     values
 }
 
-#[test]
-fn values_are_those_of_training() {
-    let (params, p) = seeded_params(&[(ParamKind::Table, 4, 6), (DENSE, 6, 6), (DENSE, 1, 6)], 95);
+#[apply(every_device)]
+fn values_are_those_of_training(device: Device) {
+    let (params, p) =
+        seeded_params(&device, &[(ParamKind::Table, 4, 6), (DENSE, 6, 6), (DENSE, 1, 6)], 95);
     let (mut training, mut inference) = (Tape::new(&params), Tape::inference(&params));
     let (expected, found) = (forward(&mut training, &p), forward(&mut inference, &p));
     for (&e, &f) in expected.iter().zip(&found) {
@@ -38,10 +41,10 @@ fn values_are_those_of_training() {
     assert_eq!(inference.dropout(x, 0.9, &mut rng(1)), x);
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "nothing to run backward")]
-fn there_is_no_backward_pass() {
-    let (params, p) = seeded_params(&[(DENSE, 2, 2)], 96);
+fn there_is_no_backward_pass(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 2, 2)], 96);
     let mut tape = Tape::inference(&params);
     let x = tape.param(p[0]);
     let loss = probe(&mut tape, x);

@@ -1,7 +1,9 @@
 //! The residual quantizer: codes, straight-through value, codebook and commitment terms.
 
-use das_nn::{ParamKind, Params, QuantizeOptions, Tape};
+use das_nn::{Device, ParamKind, Params, QuantizeOptions, Tape};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{Values, check_params, doubles, mse, seeded_params};
 
 const D: usize = 5;
@@ -24,20 +26,20 @@ fn quantize(z: &[f64], books: &[Vec<f64>]) -> (Vec<u32>, Vec<Vec<f64>>) {
     (codes, residuals)
 }
 
-fn setup(n: usize, sizes: &[usize], seed: u64) -> (Params, Vec<das_nn::ParamId>) {
+fn setup(device: &Device, n: usize, sizes: &[usize], seed: u64) -> (Params, Vec<das_nn::ParamId>) {
     let mut specs = vec![(ParamKind::Dense, n, D)];
     specs.extend(sizes.iter().map(|&k| (ParamKind::Dense, k, D)));
-    seeded_params(&specs, seed)
+    seeded_params(device, &specs, seed)
 }
 
 fn values(params: &Params, ids: &[das_nn::ParamId]) -> Values {
     ids.iter().map(|&id| doubles(&params.get(id).to_vec())).collect()
 }
 
-#[test]
-fn codes_and_value_match_the_definition() {
+#[apply(every_device)]
+fn codes_and_value_match_the_definition(device: Device) {
     for (n, sizes) in [(1, vec![1]), (300, vec![17, 40, 16]), (131, vec![256, 3])] {
-        let (params, p) = setup(n, &sizes, 31);
+        let (params, p) = setup(&device, n, &sizes, 31);
         let v = values(&params, &p);
         let (codes, residuals) = quantize(&v[0], &v[1..]);
         let mut tape = Tape::new(&params);
@@ -53,9 +55,9 @@ fn codes_and_value_match_the_definition() {
     }
 }
 
-#[test]
-fn ties_go_to_the_lowest_code() {
-    let (mut params, p) = setup(2, &[40], 32);
+#[apply(every_device)]
+fn ties_go_to_the_lowest_code(device: Device) {
+    let (mut params, p) = setup(&device, 2, &[40], 32);
     params.set(p[1], &[0.5; 40 * D]).unwrap();
     let mut tape = Tape::new(&params);
     let z = tape.param(p[0]);
@@ -109,11 +111,11 @@ impl Frozen {
     }
 }
 
-#[test]
-fn gradients() {
+#[apply(every_device)]
+fn gradients(device: Device) {
     let n = 40;
     for straight_to_codes in [false, true] {
-        let (params, p) = setup(n, &[6, 4, 3], 33);
+        let (params, p) = setup(&device, n, &[6, 4, 3], 33);
         let base = values(&params, &p);
         let (codes, residuals) = quantize(&base[0], &base[1..]);
         let options = QuantizeOptions { commitment_weight: 0.3, scale: 0.2, straight_to_codes };
@@ -144,9 +146,9 @@ fn gradients() {
     }
 }
 
-#[test]
-fn a_frozen_encoder_still_trains_the_codes() {
-    let (params, p) = setup(10, &[4], 34);
+#[apply(every_device)]
+fn a_frozen_encoder_still_trains_the_codes(device: Device) {
+    let (params, p) = setup(&device, 10, &[4], 34);
     let mut tape = Tape::new(&params);
     let z = tape.param(p[0]);
     let z = tape.detach(z);

@@ -1,7 +1,9 @@
 //! Attention over packed sequences against a plain implementation.
 
-use das_nn::{Attention, ParamKind, Tape};
+use das_nn::{Attention, Device, ParamKind, Tape};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{
     check_gradients, check_params, dot, doubles, probe, probe_reference, run, seeded_params,
 };
@@ -42,9 +44,10 @@ fn offsets(lengths: &[u32]) -> Vec<u32> {
     std::iter::once(0).chain(ends).collect()
 }
 
-fn check(d: usize, o: &Attention<'_>) {
+fn check(device: &Device, d: usize, o: &Attention<'_>) {
     let (n, m) = (*o.queries.last().unwrap() as usize, *o.keys.last().unwrap() as usize);
     check_gradients(
+        device,
         &[(DENSE, n, d), (DENSE, m, d), (DENSE, m, d)],
         31,
         |tape, p| {
@@ -56,34 +59,35 @@ fn check(d: usize, o: &Attention<'_>) {
     );
 }
 
-#[test]
-fn causal_and_ragged() {
+#[apply(every_device)]
+fn causal_and_ragged(device: Device) {
     let rows = offsets(&[3, 1, 0, 5, 2]);
     for (d, heads) in [(4, 1), (6, 3), (20, 1), (40, 2), (8, 8)] {
-        check(d, &Attention { heads, queries: &rows, keys: &rows, causal: true });
+        check(&device, d, &Attention { heads, queries: &rows, keys: &rows, causal: true });
     }
 }
 
-#[test]
-fn all_keys_of_another_length() {
+#[apply(every_device)]
+fn all_keys_of_another_length(device: Device) {
     let queries = offsets(&[1, 4, 0, 2, 1]);
     let keys = offsets(&[5, 2, 3, 1, 0]);
     for (d, heads) in [(4, 1), (6, 2), (34, 2)] {
-        check(d, &Attention { heads, queries: &queries, keys: &keys, causal: false });
+        check(&device, d, &Attention { heads, queries: &queries, keys: &keys, causal: false });
     }
 }
 
-#[test]
-fn several_blocks_of_sequences() {
+#[apply(every_device)]
+fn several_blocks_of_sequences(device: Device) {
     let rows = offsets(&[2, 1, 3].repeat(25));
-    check(2, &Attention { heads: 1, queries: &rows, keys: &rows, causal: true });
+    check(&device, 2, &Attention { heads: 1, queries: &rows, keys: &rows, causal: true });
 }
 
-#[test]
-fn one_matrix_as_queries_keys_and_values() {
+#[apply(every_device)]
+fn one_matrix_as_queries_keys_and_values(device: Device) {
     let rows = offsets(&[4, 2]);
     let o = Attention { heads: 2, queries: &rows, keys: &rows, causal: true };
     check_gradients(
+        &device,
         &[(DENSE, 6, 6)],
         32,
         |tape, p| {
@@ -95,11 +99,11 @@ fn one_matrix_as_queries_keys_and_values() {
     );
 }
 
-#[test]
-fn constant_queries() {
+#[apply(every_device)]
+fn constant_queries(device: Device) {
     let (queries, keys) = (offsets(&[1, 1]), offsets(&[2, 3]));
     let o = Attention { heads: 1, queries: &queries, keys: &keys, causal: false };
-    let (params, p) = seeded_params(&[(DENSE, 5, 2)], 33);
+    let (params, p) = seeded_params(&device, &[(DENSE, 5, 2)], 33);
     let q = [0.5, -1.0, 2.0, 0.25];
     check_params(
         &params,
@@ -113,9 +117,9 @@ fn constant_queries() {
     );
 }
 
-#[test]
-fn no_keys_give_zeros_and_no_sequences_nothing() {
-    let (params, p) = seeded_params(&[(DENSE, 3, 4), (DENSE, 0, 4)], 34);
+#[apply(every_device)]
+fn no_keys_give_zeros_and_no_sequences_nothing(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 3, 4), (DENSE, 0, 4)], 34);
     let (queries, keys) = ([0, 1, 3], [0, 0, 0]);
     let o = Attention { heads: 2, queries: &queries, keys: &keys, causal: false };
     let mut tape = Tape::new(&params);
@@ -130,9 +134,9 @@ fn no_keys_give_zeros_and_no_sequences_nothing() {
     assert_eq!(tape.backward(loss).dense(p[0]).unwrap(), [0.0; 12]);
 }
 
-#[test]
-fn extreme_logits_stay_finite() {
-    let (mut params, p) = seeded_params(&[(DENSE, 4, 2)], 35);
+#[apply(every_device)]
+fn extreme_logits_stay_finite(device: Device) {
+    let (mut params, p) = seeded_params(&device, &[(DENSE, 4, 2)], 35);
     params.set(p[0], &[1e4, -1e4, 3e4, 0.0, -2e4, 1.0, 0.0, 0.0]).unwrap();
     let o = Attention { heads: 1, queries: &[0, 4], keys: &[0, 4], causal: false };
     let (loss, gradients) = run(&params, |tape| {
@@ -143,23 +147,23 @@ fn extreme_logits_stay_finite() {
     assert!(loss.is_finite() && gradients.is_finite());
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "offsets are ascending from 0 to 4")]
-fn offsets_that_do_not_cover_the_rows() {
-    let (params, p) = seeded_params(&[(DENSE, 4, 2)], 36);
+fn offsets_that_do_not_cover_the_rows(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 4, 2)], 36);
     let mut tape = Tape::new(&params);
     let x = tape.param(p[0]);
     let o = Attention { heads: 1, queries: &[0, 3], keys: &[0, 3], causal: true };
     tape.attention(x, x, x, &o);
 }
 
-#[test]
-fn inference_on_short_and_long_sequences() {
+#[apply(every_device)]
+fn inference_on_short_and_long_sequences(device: Device) {
     let rows = offsets(&[130, 3, 0, 47, 48, 64, 65]);
     let keys = offsets(&[2, 200, 5, 48, 47, 0, 70]);
     let n = *rows.last().unwrap() as usize;
     let m = *keys.last().unwrap() as usize;
-    let (params, p) = seeded_params(&[(DENSE, n, 12), (DENSE, n.max(m), 12)], 37);
+    let (params, p) = seeded_params(&device, &[(DENSE, n, 12), (DENSE, n.max(m), 12)], 37);
     for (keys, causal) in [(&rows, true), (&rows, false), (&keys, false)] {
         let o = Attention { heads: 3, queries: &rows, keys, causal };
         let m = *keys.last().unwrap() as usize;

@@ -1,7 +1,6 @@
-//! Products, linear layers and nearest codes on slices.
+//! Products, nearest codes and frozen encoders on slices.
 
-use das_nn::Activation;
-use das_nn::kernels::{FrozenCodebooks, FrozenLayers, Quantized, assign, linear_forward, matmul};
+use das_nn::kernels::{FrozenCodebooks, FrozenLayers, Quantized, assign, matmul};
 use rand::Rng;
 
 use crate::check::{self, doubles, mse, rng, transpose, uniform};
@@ -45,23 +44,6 @@ fn products_match_plain_loops() {
 }
 
 #[test]
-fn linear_on_slices() {
-    let (rows, inputs, outputs) = (37, 12, 130);
-    let mut rng = rng(52);
-    let (x, w) = (uniform(rows * inputs, &mut rng), uniform(outputs * inputs, &mut rng));
-    let b = uniform(outputs, &mut rng);
-    let w_t = transpose(&doubles(&w), outputs, inputs);
-    let mut expected = check::matmul(&doubles(&x), &w_t, (rows, inputs, outputs));
-    let mut out = vec![0.0; rows * outputs];
-    expected.iter_mut().enumerate().for_each(|(i, y)| *y += f64::from(b[i % outputs]));
-    linear_forward(&x, rows, &w, &b, Activation::Identity, &mut out);
-    assert_close(&out, &expected);
-    linear_forward(&x, rows, &w, &b, Activation::Relu, &mut out);
-    expected.iter_mut().for_each(|y| *y = y.max(0.0));
-    assert_close(&out, &expected);
-}
-
-#[test]
 fn nearest_codes_match_plain_loops() {
     for (n, k, d) in [(1, 1, 1), (200, 17, 3), (300, 256, 32), (129, 5, 40)] {
         let mut rng = rng(53);
@@ -99,9 +81,12 @@ fn frozen_encoder_equals_layers_and_nearest_codes() {
 
     let mut z = content.clone();
     for (at, (w, b)) in weights.iter().enumerate() {
-        let act = if at == 0 { Activation::Relu } else { Activation::Identity };
         let mut next = vec![0.0; rows * b.len()];
-        linear_forward(&z, rows, w, b, act, &mut next);
+        matmul::abt(&z, w, (rows, w.len() / b.len(), b.len()), &mut next);
+        next.iter_mut().zip(b.iter().cycle()).for_each(|(y, b)| *y += b);
+        if at == 0 {
+            next.iter_mut().for_each(|y| *y = y.max(0.0));
+        }
         z = next;
     }
     let layers = FrozenLayers::new(weights.iter().map(|(w, b)| (&w[..], &b[..])));

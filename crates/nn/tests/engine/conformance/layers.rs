@@ -1,8 +1,9 @@
 //! Activations, layer normalisation, cross layer, bags, means, columns, sums, products and scores.
 
-use das_nn::kernels::linear_forward;
-use das_nn::{Activation, ParamKind, Tape};
+use das_nn::{Activation, Device, ParamKind, Tape};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{
     Values, check_gradients, doubles, matmul, probe, probe_reference, rng, run, seeded_params,
     transpose, uniform,
@@ -44,11 +45,12 @@ fn affine(v: &Values, (n, inputs, outputs): (usize, usize, usize)) -> Vec<f64> {
     y
 }
 
-#[test]
-fn linear_with_smooth_activations() {
+#[apply(every_device)]
+fn linear_with_smooth_activations(device: Device) {
     for (n, inputs, outputs) in [(1, 1, 1), (5, 7, 3), (70, 3, 4), (3, 5, 150)] {
         for (act, f) in SMOOTH {
             check_gradients(
+                &device,
                 &[(DENSE, n, inputs), (DENSE, outputs, inputs), (DENSE, 1, outputs)],
                 81,
                 |tape, p| {
@@ -65,14 +67,15 @@ fn linear_with_smooth_activations() {
     }
 }
 
-#[test]
-fn means_of_runs() {
+#[apply(every_device)]
+fn means_of_runs(device: Device) {
     // Empty runs at both ends and within, runs that span blocks of rows, and many runs.
     let many: Vec<u32> = (0..150).collect();
     let offsets: [&[u32]; 4] = [&[0, 1], &[0, 0, 3, 3, 7, 7], &[0, 200, 201, 260], &many];
     for offsets in offsets {
         let (rows, cols) = (*offsets.last().unwrap() as usize, 5);
         check_gradients(
+            &device,
             &[(DENSE, rows, cols)],
             83,
             |tape, p| {
@@ -93,20 +96,23 @@ fn means_of_runs() {
     }
 }
 
-#[test]
-fn smooth_activations_far_out_and_on_slices() {
+#[apply(every_device)]
+fn smooth_activations_far_out(device: Device) {
     let x: Vec<f32> = (-4000..4000).map(|i| i as f32 * 0.025).collect();
     for (act, f) in SMOOTH {
-        let mut y = vec![0.0; x.len()];
-        linear_forward(&x, x.len(), &[1.0], &[0.0], act, &mut y);
-        for (&x, &y) in x.iter().zip(&y) {
+        let (mut params, p) =
+            seeded_params(&device, &[(DENSE, 2, 1), (DENSE, 1, 1), (DENSE, 1, 1)], 82);
+        params.set(p[1], &[1.0]).unwrap();
+        params.set(p[2], &[0.0]).unwrap();
+        let mut tape = Tape::inference(&params);
+        let wide = tape.input_slice(x.len(), 1, &x);
+        let y = tape.linear(wide, p[1], p[2], act);
+        for (&x, y) in x.iter().zip(tape.value(y).to_vec()) {
             let expected = f(f64::from(x));
             let error = (f64::from(y) - expected).abs();
             assert!(error <= 1e-5 * expected.abs().max(1e-2), "{act:?}({x}) = {y}");
         }
-        let (mut params, p) = seeded_params(&[(DENSE, 2, 1), (DENSE, 1, 1), (DENSE, 1, 1)], 82);
         params.set(p[0], &[1e9, -1e9]).unwrap();
-        params.set(p[1], &[1.0]).unwrap();
         let mut tape = Tape::new(&params);
         let x = tape.param(p[0]);
         let y = tape.linear(x, p[1], p[2], act);
@@ -127,10 +133,11 @@ fn normalized(x: &[f64], gain: &[f64], bias: &[f64]) -> Vec<f64> {
     x.chunks(d).flat_map(row).collect()
 }
 
-#[test]
-fn layer_norm() {
+#[apply(every_device)]
+fn layer_norm(device: Device) {
     for (n, d) in [(1, 1), (5, 3), (130, 20), (2, 33)] {
         check_gradients(
+            &device,
             &[(DENSE, n, d), (DENSE, 1, d), (DENSE, 1, d)],
             83,
             |tape, p| {
@@ -143,9 +150,10 @@ fn layer_norm() {
     }
 }
 
-#[test]
-fn layer_norm_of_equal_values_and_of_a_large_offset() {
-    let (mut params, p) = seeded_params(&[(DENSE, 2, 3), (DENSE, 1, 3), (DENSE, 1, 3)], 84);
+#[apply(every_device)]
+fn layer_norm_of_equal_values_and_of_a_large_offset(device: Device) {
+    let (mut params, p) =
+        seeded_params(&device, &[(DENSE, 2, 3), (DENSE, 1, 3), (DENSE, 1, 3)], 84);
     params.set(p[0], &[7.0, 7.0, 7.0, 5000.0, 5001.0, 5002.0]).unwrap();
     let mut tape = Tape::new(&params);
     let x = tape.param(p[0]);
@@ -163,11 +171,12 @@ fn crossed(x0: &[f64], x: &[f64], affine: &[f64]) -> Vec<f64> {
     x0.iter().zip(x).zip(affine).map(|((x0, x), t)| x0 * t + x).collect()
 }
 
-#[test]
-fn cross() {
+#[apply(every_device)]
+fn cross(device: Device) {
     for (n, d) in [(1, 1), (6, 4), (70, 3)] {
         let layer = [(DENSE, d, d), (DENSE, 1, d)];
         check_gradients(
+            &device,
             &[(DENSE, n, d), layer[0], layer[1], (DENSE, n, d)],
             85,
             |tape, p| {
@@ -178,6 +187,7 @@ fn cross() {
             |v| probe_reference(&crossed(&v[3], &v[0], &affine(v, (n, d, d)))),
         );
         check_gradients(
+            &device,
             &[(DENSE, n, d), layer[0], layer[1]],
             86,
             |tape, p| {
@@ -198,12 +208,13 @@ fn bags(table: &[f64], cols: usize, rows: &[u32], bag: usize) -> Vec<f64> {
     (0..rows.len() / bag * cols).map(value).collect()
 }
 
-#[test]
-fn gather_bag_with_repeats() {
+#[apply(every_device)]
+fn gather_bag_with_repeats(device: Device) {
     let rows = [4, 0, 4, 4, 2, 0, 1, 1, 5, 0, 0, 3];
     for kind in [DENSE, TABLE] {
         for bag in [1, 2, 3, 12] {
             check_gradients(
+                &device,
                 &[(kind, 6, 3)],
                 87,
                 |tape, p| {
@@ -219,7 +230,7 @@ fn gather_bag_with_repeats() {
             );
         }
     }
-    let (params, p) = seeded_params(&[(TABLE, 3000, 5)], 88);
+    let (params, p) = seeded_params(&device, &[(TABLE, 3000, 5)], 88);
     let rows: Vec<u32> = (0..900).map(|i| i * 7 % 3000).collect();
     let mut tape = Tape::new(&params);
     let x = tape.gather_bag(p[0], &rows, 3);
@@ -228,9 +239,10 @@ fn gather_bag_with_repeats() {
     assert!(tape.value(x).to_vec().iter().zip(&expected).all(close), "several blocks of rows");
 }
 
-#[test]
-fn columns_that_overlap() {
+#[apply(every_device)]
+fn columns_that_overlap(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 70, 5)],
         89,
         |tape, p| {
@@ -246,9 +258,10 @@ fn columns_that_overlap() {
     );
 }
 
-#[test]
-fn sums_and_products_with_shared_operands() {
+#[apply(every_device)]
+fn sums_and_products_with_shared_operands(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 7, 3), (DENSE, 7, 3)],
         90,
         |tape, p| {
@@ -274,11 +287,12 @@ fn sums_and_products_with_shared_operands() {
     );
 }
 
-#[test]
-fn scores() {
+#[apply(every_device)]
+fn scores(device: Device) {
     for (n, classes, d) in [(1, 1, 1), (5, 7, 3), (3, 140, 2)] {
         for kind in [DENSE, TABLE] {
             check_gradients(
+                &device,
                 &[(DENSE, n, d), (kind, classes, d)],
                 91,
                 |tape, p| {
@@ -295,10 +309,10 @@ fn scores() {
     }
 }
 
-#[test]
-fn no_rows_at_all() {
+#[apply(every_device)]
+fn no_rows_at_all(device: Device) {
     let specs = [(DENSE, 0, 3), (DENSE, 3, 3), (DENSE, 1, 3), (TABLE, 4, 3)];
-    let (params, p) = seeded_params(&specs, 92);
+    let (params, p) = seeded_params(&device, &specs, 92);
     let (loss, gradients) = run(&params, |tape| {
         let (x, bag) = (tape.param(p[0]), tape.gather_bag(p[3], &[], 2));
         let y = tape.linear(x, p[1], p[2], Activation::GeluTanh);

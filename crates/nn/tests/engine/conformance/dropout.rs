@@ -1,8 +1,10 @@
 //! Dropout: which values stay, how often, and the gradient.
 
-use das_nn::{ParamKind, Params, Tape, Var};
+use das_nn::{Device, ParamKind, Params, Tape, Var};
 use rand::Rng;
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{doubles, mse, probe, rng, run, seeded_params, uniform};
 
 fn dropped(params: &Params, n: usize, rate: f32, seed: u64) -> Vec<bool> {
@@ -19,9 +21,9 @@ fn dropped(params: &Params, n: usize, rate: f32, seed: u64) -> Vec<bool> {
 
 /// Share of dropped values, and that of neighbours and of two keys dropped together, within four
 /// standard deviations of independent draws.
-#[test]
-fn values_are_dropped_independently_at_the_rate() {
-    let (params, _) = seeded_params(&[], 0);
+#[apply(every_device)]
+fn values_are_dropped_independently_at_the_rate(device: Device) {
+    let (params, _) = seeded_params(&device, &[], 0);
     const N: usize = 400_000;
     for rate in [0.1f32, 0.5, 0.8] {
         let (first, second) = (dropped(&params, N, rate, 1), dropped(&params, N, rate, 2));
@@ -43,9 +45,9 @@ fn values_are_dropped_independently_at_the_rate() {
     }
 }
 
-#[test]
-fn the_gradient_takes_the_same_mask() {
-    let (params, p) = seeded_params(&[(ParamKind::Dense, 40_000, 1)], 71);
+#[apply(every_device)]
+fn the_gradient_takes_the_same_mask(device: Device) {
+    let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 40_000, 1)], 71);
     let build = |tape: &mut Tape<'_>| -> Var {
         let x = tape.param(p[0]);
         let y = tape.dropout(x, 0.3, &mut rng(3));
@@ -66,9 +68,9 @@ fn the_gradient_takes_the_same_mask() {
     }
 }
 
-#[test]
-fn nothing_dropped_draws_nothing() {
-    let (params, p) = seeded_params(&[(ParamKind::Dense, 3, 2)], 72);
+#[apply(every_device)]
+fn nothing_dropped_draws_nothing(device: Device) {
+    let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 3, 2)], 72);
     let mut generator = rng(4);
     for (mut tape, rate) in [(Tape::new(&params), 0.0), (Tape::inference(&params), 0.5)] {
         let x = tape.param(p[0]);
@@ -77,10 +79,10 @@ fn nothing_dropped_draws_nothing() {
     assert_eq!(generator.random::<u64>(), rng(4).random::<u64>());
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "dropout rate 1 is not in [0, 1)")]
-fn everything_dropped_is_refused() {
-    let (params, p) = seeded_params(&[(ParamKind::Dense, 3, 2)], 73);
+fn everything_dropped_is_refused(device: Device) {
+    let (params, p) = seeded_params(&device, &[(ParamKind::Dense, 3, 2)], 73);
     let mut tape = Tape::new(&params);
     let x = tape.param(p[0]);
     tape.dropout(x, 1.0, &mut rng(5));

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use das_nn::{Among, Candidates, ParamKind, Tape};
+use das_nn::{Among, Candidates, Device, ParamKind, Tape};
 use rand::Rng;
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{dot, doubles, rng, seeded_params};
 
 const DENSE: ParamKind = ParamKind::Dense;
@@ -24,12 +26,12 @@ fn reference(x: &[f32], catalogue: &[f32], d: usize, o: &Candidates<'_>, among: 
     .collect()
 }
 
-#[test]
-fn equal_a_plain_log_softmax_with_few_candidates_and_with_many() {
+#[apply(every_device)]
+fn equal_a_plain_log_softmax_with_few_candidates_and_with_many(device: Device) {
     for (seed, n, classes, d, odds) in
         [(1, 150, 40, 24, 0.1), (2, 150, 40, 24, 0.8), (3, 70, 33, 7, 0.3), (4, 1, 5, 16, 1.0)]
     {
-        let (params, p) = seeded_params(&[(DENSE, n, d), (DENSE, classes, d)], seed);
+        let (params, p) = seeded_params(&device, &[(DENSE, n, d), (DENSE, classes, d)], seed);
         let mut rng = rng(seed);
         let (mut lists, mut of_rows): (Vec<u32>, Vec<Range<u32>>) = (Vec::new(), Vec::new());
         for row in 0..n {
@@ -58,20 +60,20 @@ fn equal_a_plain_log_softmax_with_few_candidates_and_with_many() {
     }
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "a candidate of row 1 is none of 3 classes")]
-fn unknown_classes_are_refused() {
-    let (params, p) = seeded_params(&[(DENSE, 2, 4), (DENSE, 3, 4)], 5);
+fn unknown_classes_are_refused(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 2, 4), (DENSE, 3, 4)], 5);
     let mut tape = Tape::inference(&params);
     let [x, catalogue] = [0, 1].map(|at| tape.param(p[at]));
     let candidates = Candidates { classes: &[0, 3], of_rows: &[0..1, 1..2] };
     tape.log_probabilities(x, catalogue, &candidates, Among::All);
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "passes no gradient on")]
-fn gradients_are_not_lost_in_silence() {
-    let (params, p) = seeded_params(&[(DENSE, 2, 4), (DENSE, 3, 4)], 6);
+fn gradients_are_not_lost_in_silence(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 2, 4), (DENSE, 3, 4)], 6);
     let mut tape = Tape::new(&params);
     let [x, catalogue] = [0, 1].map(|at| tape.param(p[at]));
     let candidates = Candidates { classes: &[0, 1], of_rows: &[0..1, 1..2] };

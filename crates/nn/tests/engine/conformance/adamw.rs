@@ -1,7 +1,9 @@
 //! AdamW against the textbook loop in double precision.
 
-use das_nn::{AdamW, AdamWConfig, ParamId, ParamKind, Params, TableUpdate, Tape};
+use das_nn::{AdamW, AdamWConfig, Device, ParamId, ParamKind, Params, TableUpdate, Tape};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{doubles, rng, run, seeded_params, uniform};
 
 const ROWS: usize = 300;
@@ -54,15 +56,15 @@ fn build(tape: &mut Tape<'_>, p: &[ParamId], step: usize) -> das_nn::Var {
     tape.weighted_sum(&losses)
 }
 
-fn setup() -> (Params, Vec<ParamId>) {
-    seeded_params(&[(ParamKind::Table, ROWS, COLS), (ParamKind::Dense, 4, 2)], 41)
+fn setup(device: &Device) -> (Params, Vec<ParamId>) {
+    seeded_params(device, &[(ParamKind::Table, ROWS, COLS), (ParamKind::Dense, 4, 2)], 41)
 }
 
-#[test]
-fn dense_and_lazy_match_the_reference() {
+#[apply(every_device)]
+fn dense_and_lazy_match_the_reference(device: Device) {
     for table_update in [TableUpdate::Dense, TableUpdate::Lazy] {
         for weight_decay in [0.0, 0.1] {
-            let (mut params, p) = setup();
+            let (mut params, p) = setup(&device);
             let config = config(table_update, weight_decay);
             let mut optimizer = AdamW::new(&params, config);
             let mut table = Reference::new(&params.get(p[0]).to_vec());
@@ -92,14 +94,14 @@ fn dense_and_lazy_match_the_reference() {
 
 /// Rows in any number, with gaps of any width: without decay a first step moves what has a
 /// gradient, so both ways to update must agree to the bit.
-#[test]
-fn listed_rows_are_updated_as_all_rows_are() {
+#[apply(every_device)]
+fn listed_rows_are_updated_as_all_rows_are(device: Device) {
     let rows = 5000;
     for listed in [1, 255, 256, 257, 700] {
         let gap = |at: u32| at * 6 + at % 5;
         let listed: Vec<u32> = (0..listed).map(gap).collect();
         let step = |table_update| {
-            let (mut params, p) = seeded_params(&[(ParamKind::Table, rows, COLS)], 43);
+            let (mut params, p) = seeded_params(&device, &[(ParamKind::Table, rows, COLS)], 43);
             let gradients = run(&params, |tape| {
                 let x = tape.gather(p[0], &listed);
                 let size = listed.len() * COLS;
@@ -118,9 +120,9 @@ fn listed_rows_are_updated_as_all_rows_are() {
     }
 }
 
-#[test]
-fn parameters_without_a_gradient_stay() {
-    let (mut params, p) = setup();
+#[apply(every_device)]
+fn parameters_without_a_gradient_stay(device: Device) {
+    let (mut params, p) = setup(&device);
     let before = params.to_tensors();
     let mut optimizer = AdamW::new(&params, config(TableUpdate::Dense, 0.5));
     let gradients = run(&params, |tape| {
@@ -140,16 +142,16 @@ fn train(params: &mut Params, p: &[ParamId], optimizer: &mut AdamW, steps: std::
     }
 }
 
-#[test]
-fn a_restored_optimizer_continues_bit_for_bit() {
+#[apply(every_device)]
+fn a_restored_optimizer_continues_bit_for_bit(device: Device) {
     for table_update in [TableUpdate::Dense, TableUpdate::Lazy] {
-        let (mut params, p) = setup();
+        let (mut params, p) = setup(&device);
         let mut optimizer = AdamW::new(&params, config(table_update, 0.1));
         train(&mut params, &p, &mut optimizer, 0..4);
         let (saved, state) = (params.to_tensors(), optimizer.state_tensors(&params));
         train(&mut params, &p, &mut optimizer, 4..11);
 
-        let (mut again, q) = setup();
+        let (mut again, q) = setup(&device);
         again.load_tensors(&saved).unwrap();
         let mut restored = AdamW::new(&again, config(table_update, 0.1));
         restored.load_state(&again, &state).unwrap();
@@ -159,9 +161,9 @@ fn a_restored_optimizer_continues_bit_for_bit() {
     }
 }
 
-#[test]
-fn state_that_does_not_fit_is_refused() {
-    let (mut params, p) = setup();
+#[apply(every_device)]
+fn state_that_does_not_fit_is_refused(device: Device) {
+    let (mut params, p) = setup(&device);
     let mut optimizer = AdamW::new(&params, config(TableUpdate::Lazy, 0.0));
     train(&mut params, &p, &mut optimizer, 0..2);
     let state = optimizer.state_tensors(&params);
@@ -193,10 +195,10 @@ fn state_that_does_not_fit_is_refused() {
     });
 }
 
-#[test]
-fn a_reset_row_starts_over() {
+#[apply(every_device)]
+fn a_reset_row_starts_over(device: Device) {
     for table_update in [TableUpdate::Dense, TableUpdate::Lazy] {
-        let (mut params, p) = setup();
+        let (mut params, p) = setup(&device);
         let mut optimizer = AdamW::new(&params, config(table_update, 0.1));
         train(&mut params, &p, &mut optimizer, 0..3);
         optimizer.reset_row(p[0], 2);

@@ -1,7 +1,9 @@
 //! Linear, rows, columns, normalise, and the plain losses.
 
 use das_nn::{Activation, Device, ParamKind, Tape};
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{
     Values, check_gradients, check_params, dot, doubles, matmul, mse, probe, probe_reference, run,
     seeded_params, transpose,
@@ -23,12 +25,13 @@ fn linear_reference(
     y
 }
 
-#[test]
-fn linear() {
+#[apply(every_device)]
+fn linear(device: Device) {
     // Widths on both sides of the tile boundaries, one row, one column.
     for (n, inputs, outputs) in [(1, 1, 1), (5, 7, 3), (70, 9, 4), (3, 5, 150), (2, 1, 33)] {
         for act in [Activation::Identity, Activation::Relu] {
             check_gradients(
+                &device,
                 &[(DENSE, n, inputs), (DENSE, outputs, inputs), (DENSE, 1, outputs)],
                 7,
                 |tape, p| {
@@ -45,9 +48,10 @@ fn linear() {
     }
 }
 
-#[test]
-fn one_layer_used_twice_adds_up() {
+#[apply(every_device)]
+fn one_layer_used_twice_adds_up(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 4, 3), (DENSE, 3, 3), (DENSE, 1, 3)],
         8,
         |tape, p| {
@@ -64,9 +68,9 @@ fn one_layer_used_twice_adds_up() {
     );
 }
 
-#[test]
-fn relu_keeps_nan() {
-    let (params, p) = seeded_params(&[(DENSE, 2, 2), (DENSE, 1, 2)], 1);
+#[apply(every_device)]
+fn relu_keeps_nan(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 2, 2), (DENSE, 1, 2)], 1);
     let mut tape = Tape::new(&params);
     let x = tape.input_slice(1, 2, &[f32::NAN, 1.0]);
     let y = tape.linear(x, p[0], p[1], Activation::Relu);
@@ -77,11 +81,12 @@ fn take_rows(x: &[f64], cols: usize, rows: &[u32]) -> Vec<f64> {
     rows.iter().flat_map(|&row| &x[row as usize * cols..][..cols]).copied().collect()
 }
 
-#[test]
-fn gather_and_select_rows_with_repeats() {
+#[apply(every_device)]
+fn gather_and_select_rows_with_repeats(device: Device) {
     let rows = [4, 0, 4, 4, 2, 0];
     for kind in [DENSE, TABLE] {
         check_gradients(
+            &device,
             &[(kind, 6, 3)],
             3,
             |tape, p| {
@@ -92,6 +97,7 @@ fn gather_and_select_rows_with_repeats() {
         );
     }
     check_gradients(
+        &device,
         &[(DENSE, 6, 3)],
         4,
         |tape, p| {
@@ -103,10 +109,11 @@ fn gather_and_select_rows_with_repeats() {
     );
 }
 
-#[test]
-fn a_table_gathered_twice_and_used_whole() {
+#[apply(every_device)]
+fn a_table_gathered_twice_and_used_whole(device: Device) {
     let (once, again) = ([3, 1, 1], [1, 5]);
     check_gradients(
+        &device,
         &[(TABLE, 6, 2)],
         5,
         |tape, p| {
@@ -121,9 +128,9 @@ fn a_table_gathered_twice_and_used_whole() {
     );
 }
 
-#[test]
-fn no_rows_at_all() {
-    let (params, p) = seeded_params(&[(TABLE, 6, 2), (DENSE, 3, 2), (DENSE, 1, 3)], 5);
+#[apply(every_device)]
+fn no_rows_at_all(device: Device) {
+    let (params, p) = seeded_params(&device, &[(TABLE, 6, 2), (DENSE, 3, 2), (DENSE, 1, 3)], 5);
     let (loss, gradients) = run(&params, |tape| {
         let x = tape.gather(p[0], &[]);
         let x = tape.select_rows(x, &[]);
@@ -138,9 +145,10 @@ fn no_rows_at_all() {
     assert_eq!(gradients.dense(p[2]).unwrap(), [0.0; 3]);
 }
 
-#[test]
-fn concat_with_a_part_used_twice() {
+#[apply(every_device)]
+fn concat_with_a_part_used_twice(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 3, 2), (DENSE, 3, 4)],
         6,
         |tape, p| {
@@ -160,9 +168,9 @@ fn concat_with_a_part_used_twice() {
     );
 }
 
-#[test]
-fn detach_stops_the_gradient() {
-    let (params, p) = seeded_params(&[(DENSE, 2, 3)], 2);
+#[apply(every_device)]
+fn detach_stops_the_gradient(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 2, 3)], 2);
     let (_, gradients) = run(&params, |tape| {
         let x = tape.param(p[0]);
         let frozen = tape.detach(x);
@@ -197,10 +205,11 @@ fn normalized(x: &[f64], cols: usize) -> Vec<f64> {
     x.chunks(cols).flat_map(unit).collect()
 }
 
-#[test]
-fn normalize() {
+#[apply(every_device)]
+fn normalize(device: Device) {
     for (n, d) in [(1, 1), (5, 3), (130, 20)] {
         check_gradients(
+            &device,
             &[(DENSE, n, d)],
             11,
             |tape, p| {
@@ -213,9 +222,9 @@ fn normalize() {
     }
 }
 
-#[test]
-fn normalize_a_zero_row() {
-    let (mut params, p) = seeded_params(&[(DENSE, 2, 3)], 12);
+#[apply(every_device)]
+fn normalize_a_zero_row(device: Device) {
+    let (mut params, p) = seeded_params(&device, &[(DENSE, 2, 3)], 12);
     params.set_row(p[0], 0, &[0.0; 3]);
     let mut tape = Tape::new(&params);
     let x = tape.param(p[0]);
@@ -225,9 +234,10 @@ fn normalize_a_zero_row() {
     assert!(tape.backward(loss).is_finite());
 }
 
-#[test]
-fn mse_of_two_parameters() {
+#[apply(every_device)]
+fn mse_of_two_parameters(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 9, 4), (DENSE, 9, 4)],
         13,
         |tape, p| {
@@ -247,10 +257,11 @@ fn squared_cosine_reference(a: &[f64], b: &[f64], d: usize) -> f64 {
     squares.iter().sum::<f64>() / squares.len() as f64
 }
 
-#[test]
-fn squared_cosine() {
+#[apply(every_device)]
+fn squared_cosine(device: Device) {
     for (n, d) in [(1, 2), (7, 5), (150, 3)] {
         check_gradients(
+            &device,
             &[(DENSE, n, d), (DENSE, n, d)],
             14,
             |tape, p| {
@@ -260,7 +271,7 @@ fn squared_cosine() {
             |v| squared_cosine_reference(&v[0], &v[1], d),
         );
     }
-    let (mut params, p) = seeded_params(&[(DENSE, 2, 3), (DENSE, 2, 3)], 15);
+    let (mut params, p) = seeded_params(&device, &[(DENSE, 2, 3), (DENSE, 2, 3)], 15);
     params.set_row(p[0], 1, &[0.0; 3]);
     let (_, gradients) = run(&params, |tape| {
         let (a, b) = (tape.param(p[0]), tape.param(p[1]));
@@ -269,9 +280,10 @@ fn squared_cosine() {
     assert!(gradients.is_finite(), "a zero row");
 }
 
-#[test]
-fn weighted_sums_nest_and_share_losses() {
+#[apply(every_device)]
+fn weighted_sums_nest_and_share_losses(device: Device) {
     check_gradients(
+        &device,
         &[(DENSE, 2, 2), (DENSE, 2, 2)],
         16,
         |tape, p| {
@@ -287,9 +299,9 @@ fn weighted_sums_nest_and_share_losses() {
     );
 }
 
-#[test]
-fn clipping_scales_every_gradient() {
-    let (params, p) = seeded_params(&[(DENSE, 3, 2), (TABLE, 5, 2)], 17);
+#[apply(every_device)]
+fn clipping_scales_every_gradient(device: Device) {
+    let (params, p) = seeded_params(&device, &[(DENSE, 3, 2), (TABLE, 5, 2)], 17);
     let gradients = || {
         let build = |tape: &mut Tape<'_>| {
             let (a, b) = (tape.param(p[0]), tape.gather(p[1], &[4, 1, 4]));
@@ -317,13 +329,13 @@ fn clipping_scales_every_gradient() {
     assert_eq!(loose.dense(p[0]), before.dense(p[0]));
 }
 
-#[test]
-fn gradients_that_overflow_are_noticed() {
-    let (mut params, p) = seeded_params(&[(DENSE, 1, 2)], 18);
+#[apply(every_device)]
+fn gradients_that_overflow_are_noticed(device: Device) {
+    let (mut params, p) = seeded_params(&device, &[(DENSE, 1, 2)], 18);
     params.set(p[0], &[f32::MAX, 1.0]).unwrap();
     let (_, mut gradients) = run(&params, |tape| {
         let x = tape.param(p[0]);
-        let zero = tape.input(das_nn::Tensor::zeros(&Device::cpu(), 1, 2));
+        let zero = tape.input(das_nn::Tensor::zeros(&device, 1, 2));
         tape.mse(x, zero, 1e30)
     });
     assert!(!gradients.is_finite());

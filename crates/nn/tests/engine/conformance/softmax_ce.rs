@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use das_nn::{AdamW, AdamWConfig, Candidates, ParamKind, SoftmaxCe, TableUpdate, Tape};
+use das_nn::{AdamW, AdamWConfig, Candidates, Device, ParamKind, SoftmaxCe, TableUpdate, Tape};
 use rand::Rng;
+use rstest_reuse::apply;
 
+use super::every_device;
 use crate::check::{
     check_gradients, check_params, dot, doubles, probe, probe_reference, rng, run, seeded_params,
     uniform,
@@ -81,8 +83,9 @@ impl Case {
         }
     }
 
-    fn check(&self, kind: ParamKind) {
+    fn check(&self, device: &Device, kind: ParamKind) {
         check_gradients(
+            device,
             &[(DENSE, self.n, self.d), (kind, self.classes, self.d)],
             41,
             |tape, p| {
@@ -117,8 +120,8 @@ impl Case {
     }
 }
 
-#[test]
-fn every_combination_of_options() {
+#[apply(every_device)]
+fn every_combination_of_options(device: Device) {
     for bits in 0..16 {
         let mut case = Case::new(9, 13, 5, bits);
         let on = |bit: u64| bits >> bit & 1 == 1;
@@ -129,27 +132,27 @@ fn every_combination_of_options() {
         if on(3) {
             case = case.among_candidates(bits);
         }
-        case.check(DENSE);
-        case.check(TABLE);
+        case.check(&device, DENSE);
+        case.check(&device, TABLE);
     }
 }
 
-#[test]
-fn one_class_one_row_and_several_tasks() {
+#[apply(every_device)]
+fn one_class_one_row_and_several_tasks(device: Device) {
     for (n, classes, d) in [(1, 1, 1), (3, 1, 2), (1, 40, 17), (300, 3, 2)] {
         let mut case = Case::new(n, classes, d, 5);
         case.label_smoothing = 0.1;
-        case.check(DENSE);
+        case.check(&device, DENSE);
     }
 }
 
 /// A catalogue so large that the rows take several blocks of logits; checked against the same
 /// loss out of small calls, which take one.
-#[test]
-fn several_blocks_of_logits() {
+#[apply(every_device)]
+fn several_blocks_of_logits(device: Device) {
     let (n, classes, d) = (300, 30_011, 2);
     let case = Case::new(n, classes, d, 6);
-    let (params, p) = seeded_params(&[(DENSE, n, d), (TABLE, classes, d)], 42);
+    let (params, p) = seeded_params(&device, &[(DENSE, n, d), (TABLE, classes, d)], 42);
     let o = SoftmaxCe { label_smoothing: 0.1, ..Default::default() };
     let (whole, gradients) = run(&params, |tape| {
         let (x, catalogue) = (tape.param(p[0]), tape.param(p[1]));
@@ -178,11 +181,12 @@ fn several_blocks_of_logits() {
     }
 }
 
-#[test]
-fn a_table_gathered_and_used_whole_gets_both_gradients() {
+#[apply(every_device)]
+fn a_table_gathered_and_used_whole_gets_both_gradients(device: Device) {
     let case = Case::new(6, 8, 3, 7);
     let rows = [1, 5, 1, 0, 7, 2];
     check_gradients(
+        &device,
         &[(TABLE, 8, 3)],
         43,
         |tape, p| {
@@ -199,11 +203,11 @@ fn a_table_gathered_and_used_whole_gets_both_gradients() {
 
 /// With a gradient in every row, lazy and dense updates are the same, and those of a table are
 /// those of a dense parameter.
-#[test]
-fn a_table_used_whole_is_updated_as_a_dense_parameter() {
+#[apply(every_device)]
+fn a_table_used_whole_is_updated_as_a_dense_parameter(device: Device) {
     let case = Case::new(6, 8, 3, 8);
     let train = |kind, table_update| {
-        let (mut params, p) = seeded_params(&[(kind, 8, 3)], 44);
+        let (mut params, p) = seeded_params(&device, &[(kind, 8, 3)], 44);
         let config = AdamWConfig { table_update, ..Default::default() };
         let mut optimizer = AdamW::new(&params, config);
         for _ in 0..3 {
@@ -223,12 +227,13 @@ fn a_table_used_whole_is_updated_as_a_dense_parameter() {
     }
 }
 
-#[test]
-fn a_catalogue_that_is_computed() {
+#[apply(every_device)]
+fn a_catalogue_that_is_computed(device: Device) {
     let mut case = Case::new(5, 4, 3, 9);
     case.scale = 0.7;
     let order = [2, 0, 3, 3];
     check_gradients(
+        &device,
         &[(DENSE, 5, 3), (DENSE, 4, 3)],
         45,
         |tape, p| {
@@ -243,11 +248,11 @@ fn a_catalogue_that_is_computed() {
     );
 }
 
-#[test]
-fn one_side_constant_and_the_loss_weighted() {
+#[apply(every_device)]
+fn one_side_constant_and_the_loss_weighted(device: Device) {
     let case = Case::new(5, 7, 3, 10);
     let constant = uniform(21, &mut rng(11));
-    let (params, p) = seeded_params(&[(DENSE, 5, 3)], 46);
+    let (params, p) = seeded_params(&device, &[(DENSE, 5, 3)], 46);
     check_params(
         &params,
         &p,
@@ -259,7 +264,7 @@ fn one_side_constant_and_the_loss_weighted() {
         },
         |v| probe_reference(&v[0]) - 1.5 * case.reference(&v[0], &doubles(&constant)),
     );
-    let (params, p) = seeded_params(&[(DENSE, 7, 3)], 47);
+    let (params, p) = seeded_params(&device, &[(DENSE, 7, 3)], 47);
     check_params(
         &params,
         &p,
@@ -271,13 +276,13 @@ fn one_side_constant_and_the_loss_weighted() {
     );
 }
 
-#[test]
-fn extreme_logits_stay_finite() {
+#[apply(every_device)]
+fn extreme_logits_stay_finite(device: Device) {
     for label_smoothing in [0.0, 0.1] {
         for scale in [1e-6, 1e5] {
             let mut case = Case::new(20, 30, 6, 12);
             (case.scale, case.label_smoothing) = (scale, label_smoothing);
-            let (params, p) = seeded_params(&[(DENSE, 20, 6), (DENSE, 30, 6)], 48);
+            let (params, p) = seeded_params(&device, &[(DENSE, 20, 6), (DENSE, 30, 6)], 48);
             let (loss, gradients) = run(&params, |tape| {
                 let (x, catalogue) = (tape.param(p[0]), tape.param(p[1]));
                 tape.softmax_ce(x, catalogue, &case.targets, &case.options())
@@ -290,11 +295,11 @@ fn extreme_logits_stay_finite() {
     }
 }
 
-#[test]
-fn no_weight_or_no_row_costs_nothing() {
+#[apply(every_device)]
+fn no_weight_or_no_row_costs_nothing(device: Device) {
     let mut case = Case::new(4, 5, 3, 13);
     case.weights = Some(vec![0.0; 4]);
-    let (params, p) = seeded_params(&[(DENSE, 4, 3), (DENSE, 5, 3)], 49);
+    let (params, p) = seeded_params(&device, &[(DENSE, 4, 3), (DENSE, 5, 3)], 49);
     let (loss, gradients) = run(&params, |tape| {
         let (x, catalogue) = (tape.param(p[0]), tape.param(p[1]));
         let unweighted = tape.softmax_ce(x, catalogue, &case.targets, &case.options());
@@ -305,9 +310,9 @@ fn no_weight_or_no_row_costs_nothing() {
     assert_eq!((loss, gradients.global_norm()), (0.0, 0.0));
 }
 
-#[test]
-fn nan_reaches_the_loss() {
-    let (params, _) = seeded_params(&[], 0);
+#[apply(every_device)]
+fn nan_reaches_the_loss(device: Device) {
+    let (params, _) = seeded_params(&device, &[], 0);
     let mut tape = Tape::new(&params);
     let x = tape.input_slice(2, 2, &[f32::NAN, 1.0, 1.0, 0.5]);
     let catalogue = tape.input_slice(2, 2, &[1.0, 0.5, 1.0, 1.0]);
@@ -315,10 +320,10 @@ fn nan_reaches_the_loss() {
     assert!(tape.scalar(loss).is_nan());
 }
 
-#[test]
+#[apply(every_device)]
 #[should_panic(expected = "target 5 of 5 classes")]
-fn a_target_out_of_range() {
-    let (params, _) = seeded_params(&[], 0);
+fn a_target_out_of_range(device: Device) {
+    let (params, _) = seeded_params(&device, &[], 0);
     let mut tape = Tape::new(&params);
     let (x, catalogue) = (tape.input_slice(1, 1, &[1.0]), tape.input_slice(5, 1, &[1.0; 5]));
     tape.softmax_ce(x, catalogue, &[5], &SoftmaxCe::default());

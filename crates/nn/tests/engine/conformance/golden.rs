@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use rstest_reuse::apply;
+
+use super::every_device;
 use das_nn::safetensors_io::{TensorData, from_bytes};
 use das_nn::{Activation, Attention, Device, ParamId, ParamKind, Params, SoftmaxCe, Tape, Var};
 
@@ -12,7 +15,7 @@ struct Golden(HashMap<String, (Vec<usize>, TensorData)>);
 
 impl Golden {
     fn load() -> Self {
-        let bytes = include_bytes!("../fixtures/torch/ops.safetensors");
+        let bytes = include_bytes!("../../fixtures/torch/ops.safetensors");
         let tensors = from_bytes(bytes).unwrap().tensors;
         Self(tensors.into_iter().map(|t| (t.name, (t.shape, t.data))).collect())
     }
@@ -24,11 +27,12 @@ impl Golden {
     /// Runs a case on parameters of the given names and compares its value and all gradients.
     fn check<const N: usize>(
         &self,
+        device: &Device,
         case: &str,
         inputs: [&str; N],
         build: impl FnOnce(&mut Tape<'_>, [ParamId; N]) -> Var,
     ) {
-        let mut params = Params::new(&Device::cpu());
+        let mut params = Params::new(device);
         let ids = inputs.map(|input| {
             let name = format!("{case}.in.{input}");
             let shape = &self.0[&name].0;
@@ -74,64 +78,64 @@ fn close(name: &str, found: &[f32], expected: &[f32]) {
     }
 }
 
-#[test]
-fn attention() {
+#[apply(every_device)]
+fn attention(device: Device) {
     let ragged = [0, 7, 8, 13, 33];
     let causal = Attention { heads: 4, queries: &ragged, keys: &ragged, causal: true };
     let target =
         Attention { heads: 2, queries: &[0, 1, 3, 4], keys: &[0, 5, 17, 19], causal: false };
     for (case, o) in [("causal", causal), ("target", target)] {
-        Golden::load().check(case, ["q", "k", "v"], |tape, ids| {
+        Golden::load().check(&device, case, ["q", "k", "v"], |tape, ids| {
             let [q, k, v] = ids.map(|id| tape.param(id));
             tape.attention(q, k, v, &o)
         });
     }
 }
 
-#[test]
-fn smooth_activations() {
+#[apply(every_device)]
+fn smooth_activations(device: Device) {
     for (case, act) in [("gelu", Activation::Gelu), ("gelu_tanh", Activation::GeluTanh)] {
-        Golden::load().check(case, ["x", "w", "b"], |tape, [x, w, b]| {
+        Golden::load().check(&device, case, ["x", "w", "b"], |tape, [x, w, b]| {
             let x = tape.param(x);
             tape.linear(x, w, b, act)
         });
     }
 }
 
-#[test]
-fn layer_norm() {
-    Golden::load().check("layer_norm", ["x", "gain", "bias"], |tape, [x, gain, bias]| {
+#[apply(every_device)]
+fn layer_norm(device: Device) {
+    Golden::load().check(&device, "layer_norm", ["x", "gain", "bias"], |tape, [x, gain, bias]| {
         let x = tape.param(x);
         tape.layer_norm(x, gain, bias, Tape::LAYER_NORM_EPS)
     });
 }
 
-#[test]
-fn cross() {
-    Golden::load().check("cross", ["x0", "x", "w", "b"], |tape, [x0, x, w, b]| {
+#[apply(every_device)]
+fn cross(device: Device) {
+    Golden::load().check(&device, "cross", ["x0", "x", "w", "b"], |tape, [x0, x, w, b]| {
         let (x0, x) = (tape.param(x0), tape.param(x));
         tape.cross(x0, x, w, b)
     });
 }
 
-#[test]
-fn softmax_ce() {
+#[apply(every_device)]
+fn softmax_ce(device: Device) {
     let golden = Golden::load();
     let TensorData::I64(targets) = &golden.0["softmax_ce.targets"].1 else {
         panic!("targets are integers")
     };
     let targets: Vec<u32> = targets.iter().map(|&target| target as u32).collect();
     let o = SoftmaxCe { scale: 0.8, label_smoothing: 0.15, ..Default::default() };
-    golden.check("softmax_ce", ["x", "w"], |tape, [x, w]| {
+    golden.check(&device, "softmax_ce", ["x", "w"], |tape, [x, w]| {
         let (x, w) = (tape.param(x), tape.param(w));
         tape.softmax_ce(x, w, &targets, &o)
     });
 }
 
-#[test]
-fn bce_with_logits() {
+#[apply(every_device)]
+fn bce_with_logits(device: Device) {
     let golden = Golden::load();
-    golden.check("bce", ["x"], |tape, [x]| {
+    golden.check(&device, "bce", ["x"], |tape, [x]| {
         let x = tape.param(x);
         tape.bce_with_logits(x, golden.values("bce.labels"), Some(golden.values("bce.weights")))
     });
