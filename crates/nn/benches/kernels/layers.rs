@@ -26,7 +26,7 @@ pub(crate) fn linear(c: &mut Criterion) {
     let mut group = group(c, "linear");
     for (rows, inputs, outputs) in [(1024, 1024, 512), (1024, 384, 256), (1024, 128, 128)] {
         let (params, p) = params(&[(rows, inputs), (outputs, inputs), (1, outputs)]);
-        for act in [Activation::Relu, Activation::Gelu] {
+        for act in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
             let once = 2 * rows * inputs * outputs;
             let name = format!("{rows}x{inputs}x{outputs} {act:?}");
             let layer = |tape: &mut Tape<'_>| {

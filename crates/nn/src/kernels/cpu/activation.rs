@@ -39,21 +39,36 @@ pub(super) fn apply(act: Activation, y: &mut [f32]) {
 /// [needs that](Activation::needs_input), or else its value.
 #[inline(always)]
 pub(super) fn differentiate(act: Activation, activated: &[f32], dy: &mut [f32]) {
-    let pairs = dy.iter_mut().zip(activated);
     match act {
         Activation::Identity => (),
-        Activation::Relu => pairs.for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 }),
-        Activation::Gelu => pairs.for_each(|(g, &x)| {
-            let density = INVERSE_ROOT_TAU * exp(-0.5 * x * x);
-            // Far out the density is 0, which an infinite square must not turn into NaN.
-            *g *= if density > 0.0 { x.mul_add(density, normal_cdf(x)) } else { normal_cdf(x) };
-        }),
-        Activation::GeluTanh => pairs.for_each(|(g, &x)| {
-            let gate = sigmoid(gelu_gate(x));
-            let slope = GELU_SCALE * (3.0 * GELU_CUBIC * x).mul_add(x, 1.0);
-            *g *= (x * slope * (1.0 - gate)).mul_add(gate, gate);
-        }),
+        Activation::Relu => each(dy, activated, |g, y| if y > 0.0 { g } else { 0.0 }),
+        Activation::Gelu => each(dy, activated, |g, x| g * gelu_slope(x)),
+        Activation::GeluTanh => each(dy, activated, |g, x| g * gelu_tanh_slope(x)),
     }
+}
+
+/// `dy = f(dy, x)`. A loop, because `Iterator::for_each` of much work is compiled apart, for the
+/// oldest machine.
+#[inline(always)]
+fn each(dy: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    for (g, &x) in dy.iter_mut().zip(x) {
+        *g = f(*g, x);
+    }
+}
+
+#[inline(always)]
+fn gelu_slope(x: f32) -> f32 {
+    let density = INVERSE_ROOT_TAU * exp(-0.5 * x * x);
+    // Far out the density is 0, which an infinite square must not turn into NaN.
+    let rise = if density > 0.0 { x * density } else { 0.0 };
+    rise + normal_cdf(x)
+}
+
+#[inline(always)]
+fn gelu_tanh_slope(x: f32) -> f32 {
+    let gate = sigmoid(gelu_gate(x));
+    let slope = GELU_SCALE * (3.0 * GELU_CUBIC * x).mul_add(x, 1.0);
+    (x * slope * (1.0 - gate)).mul_add(gate, gate)
 }
 
 /// `max(x, 0)`, except that NaN stays NaN.
