@@ -61,7 +61,7 @@ mod tape;
 mod tensor;
 
 pub use codes::Codes;
-pub use device::Device;
+pub use device::{Device, Precision};
 pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use kernels::Activation;

@@ -2,9 +2,9 @@
 
 use criterion::Criterion;
 use das_nn::kernels::matmul;
-use das_nn::{Activation, Attention, QuantizeOptions, Tape};
+use das_nn::{Activation, Attention, Device, Precision, QuantizeOptions, Tape};
 
-use crate::setup::{Work, both_ways, forward, group, params, throughput, uniform};
+use crate::setup::{Work, both_ways, forward, group, params, params_on, throughput, uniform};
 
 pub(crate) fn products(c: &mut Criterion) {
     let mut group = group(c, "product");
@@ -24,11 +24,16 @@ pub(crate) fn products(c: &mut Criterion) {
 
 pub(crate) fn linear(c: &mut Criterion) {
     let mut group = group(c, "linear");
-    for (rows, inputs, outputs) in [(1024, 1024, 512), (1024, 384, 256), (1024, 128, 128)] {
-        let (params, p) = params(&[(rows, inputs), (outputs, inputs), (1, outputs)]);
+    let precisions = [Precision::F32, Precision::Bf16];
+    let shapes = [(1024, 1024, 512), (1024, 384, 256), (1024, 128, 128)];
+    for (precision, (rows, inputs, outputs)) in
+        precisions.into_iter().flat_map(|precision| shapes.map(|shape| (precision, shape)))
+    {
+        let device = Device::cpu_with(precision);
+        let (params, p) = params_on(&device, &[(rows, inputs), (outputs, inputs), (1, outputs)]);
         for act in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
             let once = 2 * rows * inputs * outputs;
-            let name = format!("{rows}x{inputs}x{outputs} {act:?}");
+            let name = format!("{rows}x{inputs}x{outputs} {act:?} {precision:?}");
             let layer = |tape: &mut Tape<'_>| {
                 let x = tape.param(p[0]);
                 tape.linear(x, p[1], p[2], act)

@@ -38,7 +38,12 @@ pub(crate) fn uniform(count: usize) -> Vec<f32> {
 
 /// Parameters of the given shapes; a table is one of more than 10,000 rows.
 pub(crate) fn params(shapes: &[(usize, usize)]) -> (Params, Vec<ParamId>) {
-    let mut params = Params::new(&Device::cpu());
+    params_on(&Device::cpu(), shapes)
+}
+
+/// The same on a device.
+pub(crate) fn params_on(device: &Device, shapes: &[(usize, usize)]) -> (Params, Vec<ParamId>) {
+    let mut params = Params::new(device);
     let mut add = |(at, &(rows, cols)): (usize, &(usize, usize))| {
         let kind = if rows > 10_000 { ParamKind::Table } else { ParamKind::Dense };
         let values = uniform(rows * cols);

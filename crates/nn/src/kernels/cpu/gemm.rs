@@ -27,6 +27,16 @@ impl<'a> Mat<'a> {
         self.rows
     }
 
+    /// Number of columns.
+    pub(crate) fn width(self) -> usize {
+        self.cols
+    }
+
+    /// Whether values of a row are neighbours, as for [`Mat::row`].
+    pub(crate) fn is_row_major(self) -> bool {
+        self.col_stride == 1
+    }
+
     /// One row of a row-major matrix.
     #[inline(always)]
     pub(crate) fn row(self, row: usize) -> &'a [f32] {
@@ -59,7 +69,7 @@ impl<'a> Mat<'a> {
 }
 
 /// A block of a row-major output, writable from one task while other tasks write other blocks.
-struct Block<'a> {
+pub(super) struct Block<'a> {
     start: *mut f32,
     rows: usize,
     cols: usize,
@@ -123,7 +133,13 @@ impl Block<'_> {
         }
     }
 
-    fn row_mut(&mut self, row: usize) -> &mut [f32] {
+    /// Number of rows.
+    pub(super) fn height(&self) -> usize {
+        self.rows
+    }
+
+    /// One row.
+    pub(super) fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows);
         // SAFETY: rows lie inside the block, which nobody else writes.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.cols) }
@@ -172,20 +188,32 @@ fn par_tiles(
     dst: &mut [f32],
     f: impl Fn(Block<'_>, Mat<'_>, Mat<'_>, Range<usize>) + Sync,
 ) {
-    let (rows, cols) = (a.rows, b.cols);
+    let shape = (a.rows, b.cols);
+    par_blocks(dst, shape, tile(shape.0, shape.1), |block, rows, cols| {
+        f(block, a.rows(rows), b.cols(cols.clone()), cols);
+    });
+}
+
+/// Runs `f(block of dst, its rows, its columns)` over the blocks of the given height and width of a
+/// row-major output.
+pub(super) fn par_blocks(
+    dst: &mut [f32],
+    (rows, cols): (usize, usize),
+    (tall, wide): (usize, usize),
+    f: impl Fn(Block<'_>, Range<usize>, Range<usize>) + Sync,
+) {
     assert_eq!(dst.len(), rows * cols, "product output");
     if dst.is_empty() {
         return;
     }
-    let (tall, wide) = tile(rows, cols);
     let across = cols.div_ceil(wide);
     let output = Output { start: dst.as_mut_ptr(), rows, cols };
     (0..rows.div_ceil(tall) * across).into_par_iter().for_each(|index| {
         let rows = block_range(index / across, tall, rows);
         let cols = block_range(index % across, wide, cols);
-        // SAFETY: tiles of distinct indices are disjoint, and `dst` is borrowed for the call.
+        // SAFETY: blocks of distinct indices are disjoint, and `dst` is borrowed for the call.
         let block = unsafe { output.block(rows.clone(), cols.clone()) };
-        f(block, a.rows(rows), b.cols(cols.clone()), cols);
+        f(block, rows, cols);
     });
 }
 

@@ -1,19 +1,52 @@
 //! Linear layers.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::activation;
-use super::gemm::{Mat, par_product, par_product_then};
+use super::gemm::Mat;
+use super::pool::Pool;
 use super::simd::vectorize;
+use super::{bf16, gemm};
+use crate::device::Precision;
 use crate::kernels::backend::Activation;
 
 /// Rows whose bias gradients are added up together.
 const ROWS: usize = 64;
 
+/// How layers multiply.
+#[derive(Clone, Copy)]
+pub(super) struct Products<'p> {
+    pub(super) precision: Precision,
+    pub(super) pool: &'p Pool,
+}
+
+impl Products<'_> {
+    /// `dst = a b`, in parallel; then `finish(columns, part of a row)` on everything written.
+    fn par_product_then(
+        self,
+        a: Mat<'_>,
+        b: Mat<'_>,
+        dst: &mut [f32],
+        finish: impl Fn(Range<usize>, &mut [f32]) + Sync,
+    ) {
+        match self.precision {
+            Precision::F32 => gemm::par_product_then(a, b, dst, finish),
+            Precision::Bf16 => bf16::par_product_then(self.pool, a, b, dst, finish),
+        }
+    }
+}
+
 /// `out = act(x wᵀ + b)`: `x` `[rows, in]`, `w` `[out, in]`, `b` `[out]`, `out` `[rows, out]`,
 /// all row-major.
-pub(super) fn forward(x: Mat<'_>, w: Mat<'_>, b: &[f32], act: Activation, out: &mut [f32]) {
-    par_product_then(x, w.t(), out, |columns, row| {
+pub(super) fn forward(
+    products: Products<'_>,
+    (x, w, b): (Mat<'_>, Mat<'_>, &[f32]),
+    act: Activation,
+    out: &mut [f32],
+) {
+    products.par_product_then(x, w.t(), out, |columns, row| {
         let bias = &b[columns];
         vectorize(
             #[inline(always)]
@@ -59,12 +92,13 @@ pub(super) fn activation_backward(
 
 /// `dx = dy w` where asked for and `dw = dyᵀ x`.
 pub(super) fn products_backward(
+    products: Products<'_>,
     (x, w, dy): (Mat<'_>, Mat<'_>, Mat<'_>),
     dx: Option<&mut [f32]>,
     dw: &mut [f32],
 ) {
     if let Some(dx) = dx {
-        par_product(dy, w, dx);
+        products.par_product_then(dy, w, dx, |_, _| ());
     }
-    par_product(dy.t(), x, dw);
+    products.par_product_then(dy.t(), x, dw, |_, _| ());
 }

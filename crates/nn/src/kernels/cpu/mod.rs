@@ -4,6 +4,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod bce;
+pub(crate) mod bf16;
 mod cosine;
 mod dropout;
 mod elementwise;
@@ -20,6 +21,7 @@ pub(crate) mod simd;
 mod softmax_ce;
 
 use self::gemm::Mat;
+use self::linear::Products;
 use self::pool::{HostBuffer, Pool};
 use self::quantize::Book;
 use super::backend::{
@@ -27,6 +29,7 @@ use super::backend::{
     DropoutMask, Factor, InfoNceForward, LayerNormBackward, LinearBackward, LogProbabilities,
     Moments, QuantizeBackward, SoftmaxCeForward,
 };
+use crate::device::Precision;
 use crate::row_groups::RowGroups;
 use crate::tensor::Tensor;
 
@@ -34,6 +37,18 @@ use crate::tensor::Tensor;
 #[derive(Default)]
 pub(crate) struct Cpu {
     pool: Pool,
+    /// Of the products of linear layers.
+    precision: Precision,
+}
+
+impl Cpu {
+    pub(crate) fn new(precision: Precision) -> Cpu {
+        Cpu { pool: Pool::default(), precision }
+    }
+
+    fn products(&self) -> Products<'_> {
+        Products { precision: self.precision, pool: &self.pool }
+    }
 }
 
 fn host(tensor: &Tensor) -> &[f32] {
@@ -189,14 +204,15 @@ impl Backend for Cpu {
         activation: Activation,
         y: &mut Tensor,
     ) {
-        linear::forward(mat(x), mat(w), host(b), activation, host_mut(y));
+        let operands = (mat(x), mat(w), host(b));
+        linear::forward(self.products(), operands, activation, host_mut(y));
     }
 
     fn linear_backward(&self, args: LinearBackward<'_>) {
         let LinearBackward { x, w, activated, activation, dy, dx, dw, db } = args;
         linear::activation_backward(host(activated), activation, host_mut(dy), host_mut(db));
         let operands = (mat(x), mat(w), mat(dy));
-        linear::products_backward(operands, dx.map(host_mut), host_mut(dw));
+        linear::products_backward(self.products(), operands, dx.map(host_mut), host_mut(dw));
     }
 
     fn normalize_forward(&self, x: &Tensor, y: &mut Tensor, norms: &mut Tensor) {
