@@ -1,6 +1,7 @@
 //! Settings of the model and of its training: raw as written, checked once by `check`.
 
 use das_core::Side;
+use das_nn::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::terms::{Part, Term, TermWeights};
@@ -285,6 +286,9 @@ pub struct TrainConfig {
     pub codebook_sample: usize,
     /// Epochs without a better validation score before training stops; 0 trains to the end.
     pub early_stopping: u32,
+    /// In which linear layers and contrasts multiply, forward and backward; codes of a trained model are always
+    /// worked out in single precision.
+    pub precision: Precision,
     /// Steps between checkpoints inside an epoch; one is written after each epoch anyway.
     pub checkpoint_steps: u64,
     /// Steps between gradient reports, each of which costs about a step for every loss term; 0
@@ -320,6 +324,7 @@ impl Default for TrainConfig {
             settle_epochs: 1,
             codebook_sample: 200_000,
             early_stopping: 0,
+            precision: Precision::F32,
             checkpoint_steps: 200,
             gradient_report_steps: 0,
         }

@@ -13,8 +13,9 @@ use crate::kernels::cpu::{Cpu, bf16};
 #[derive(Clone)]
 pub struct Device(Arc<dyn Backend>);
 
-/// In which precision linear layers multiply, forward and backward. Everything else is single
-/// precision: parameters, activations, sums, losses, the nearest codes and the optimizer.
+/// In which precision linear layers and contrasts ([`Tape::info_nce`](crate::Tape::info_nce))
+/// multiply, forward and backward. Everything else is single precision: parameters, activations,
+/// sums, losses, the nearest codes and the optimizer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -43,7 +44,7 @@ impl Device {
         Self::cpu_with(Precision::F32)
     }
 
-    /// The host's processor, whose linear layers multiply in the given precision.
+    /// The host's processor, whose linear layers and contrasts multiply in the given precision.
     pub fn cpu_with(precision: Precision) -> Self {
         Self(Arc::new(Cpu::new(precision)))
     }

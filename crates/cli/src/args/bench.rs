@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use das_content::PlmConfig;
 use das_model::TrainConfig;
+use das_nn::Precision;
 
 /// Arguments of `das bench`.
 #[derive(Debug, Args)]
@@ -31,21 +32,29 @@ pub enum Bench {
     Scale(BenchScaleArgs),
 }
 
+/// Arguments of every measurement.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct BenchCommon {
+    /// Worker threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `das bench encode`.
 #[derive(Debug, Args)]
 pub struct BenchEncodeArgs {
     /// A folder with init.safetensors and batches.safetensors
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
     /// Batches that are timed, after five that are not
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }
 
 /// Arguments of `das bench kmeans`.
@@ -66,12 +75,9 @@ pub struct BenchKmeansArgs {
     /// How often, each time from another seed; the figures are medians
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }
 
 /// Arguments of `das bench embed`.
@@ -86,15 +92,12 @@ pub struct BenchEmbedArgs {
     /// Tokens that are worked on at once
     #[arg(long, default_value_t = PlmConfig::default().batch_tokens, value_name = "TOKENS")]
     pub batch_tokens: usize,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
     /// Write the vectors to this .npy file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }
 
 /// Arguments of `das bench retrieve`.
@@ -121,18 +124,15 @@ pub struct BenchRetrieveArgs {
     /// Users answered at once
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
     /// Time every user alone as well; with --dir
     #[arg(long, conflicts_with = "run")]
     pub latency: bool,
     /// Write items and scores to this .safetensors file; with --dir
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     pub out: Option<PathBuf>,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }
 
 /// What `das bench step` trains.
@@ -146,6 +146,24 @@ pub enum BenchModel {
     Retriever,
 }
 
+/// The precisions of `das bench step`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchPrecision {
+    /// Single precision
+    F32,
+    /// bfloat16 factors, added up in single precision
+    Bf16,
+}
+
+impl From<BenchPrecision> for Precision {
+    fn from(precision: BenchPrecision) -> Precision {
+        match precision {
+            BenchPrecision::F32 => Precision::F32,
+            BenchPrecision::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 /// Arguments of `das bench step`.
 #[derive(Debug, Args)]
 pub struct BenchStepArgs {
@@ -155,15 +173,15 @@ pub struct BenchStepArgs {
     /// A folder with init.safetensors, batches.safetensors and, but for the tokenizer, config.json
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
+    /// In which linear layers and contrasts multiply
+    #[arg(long, value_enum, default_value_t = BenchPrecision::F32)]
+    pub precision: BenchPrecision,
     /// Steps that are timed, after five that are not
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }
 
 /// Arguments of `das bench scale`.
@@ -191,13 +209,10 @@ pub struct BenchScaleArgs {
     /// Width of the content vectors
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub content_dim: u16,
-    /// Worker threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
     /// Seed of the log and of the training
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
 }

@@ -40,7 +40,13 @@ pub fn fit(
         validation: Some(&validation),
         collaborative: [user_cf.as_deref(), item_cf.as_deref()],
     };
-    let device = Device::cpu();
+    let precision = config.train.precision;
+    if !precision.is_native() {
+        let message =
+            "this processor has no instructions for bf16: `train.precision = \"f32\"` is faster";
+        observer.warn(message);
+    }
+    let device = Device::cpu_with(precision);
     let run = Run { device: &device, inputs, seed: config.seed, store };
     let methods = config.methods();
     let settings = Settings { model: &config.model, train: &config.train, methods: &methods };

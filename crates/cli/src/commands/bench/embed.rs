@@ -16,7 +16,7 @@ const WARM_UP: usize = 64;
 
 /// Times a published model over the lines of a file, tokenizing included and loading not.
 pub fn run(args: &BenchEmbedArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let (cancel, bars) = (interrupt::install()?, Bars::new());
     let config = PlmConfig { batch_tokens: args.batch_tokens, ..PlmConfig::default() };
     let model = PublishedModel::local(&args.model, &config, None)?;
@@ -30,7 +30,7 @@ pub fn run(args: &BenchEmbedArgs) -> anyhow::Result<()> {
         npy::write(path, &embeddings.matrix)?;
     }
     let rate = texts.len() as f64 / seconds;
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "seconds": seconds,
             "texts": texts.len(),
@@ -38,7 +38,7 @@ pub fn run(args: &BenchEmbedArgs) -> anyhow::Result<()> {
             "truncated": embeddings.truncated,
             "dim": embeddings.matrix.dim(),
             "batch_tokens": args.batch_tokens,
-            "threads": args.threads,
+            "threads": args.common.threads,
         }));
     }
     let (count, name) = (texts.len(), model.name());

@@ -16,7 +16,7 @@ const WARM_UP: u32 = 5;
 
 /// Times content → codes for the items of one batch, from given weights.
 pub fn run(args: &BenchEncodeArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let yardstick = Yardstick::load(&args.dir, &Device::cpu())?;
     let encoder = SideEncoder::from_params(yardstick.das().params(), Side::Item)?;
     let content = yardstick.content(Side::Item);
@@ -32,14 +32,14 @@ pub fn run(args: &BenchEncodeArgs) -> anyhow::Result<()> {
     times.sort_by(f64::total_cmp);
     let levels = encoder.num_levels();
     let rate = (codes.len() / levels) as f64 / times[times.len() / 2];
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "items_per_s": rate.round(),
             "items": codes.len() / levels,
             "first": codes[..levels],
             "sum": codes.iter().map(|&code| u64::from(code)).sum::<u64>(),
             "steps": args.steps,
-            "threads": args.threads,
+            "threads": args.common.threads,
         }));
     }
     print(&format!("{rate:.0} items/s (median of {} batches)\n", args.steps))

@@ -14,7 +14,7 @@ use crate::commands::{print, print_json, use_threads};
 
 /// Times residual k-means on the rows of a file, seeding included.
 pub fn run(args: &BenchKmeansArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let NpyMatrix::Mapped(matrix) = npy::open(&args.vectors)? else {
         bail!("{}: expected little-endian f32 values", args.vectors.display());
     };
@@ -37,13 +37,13 @@ pub fn run(args: &BenchKmeansArgs) -> anyhow::Result<()> {
         values[values.len() / 2]
     };
     let (seconds, inertia) = (median(&mut times), median(&mut inertia));
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "seconds": seconds,
             "inertia": inertia,
             "rows": matrix.rows(),
             "dim": dim,
-            "threads": args.threads,
+            "threads": args.common.threads,
         }));
     }
     print(&format!("{seconds:.3} s, squared error {inertia:.1} (medians of {})\n", args.rounds))

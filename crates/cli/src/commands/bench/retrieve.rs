@@ -43,7 +43,7 @@ pub fn run(args: &BenchRetrieveArgs) -> anyhow::Result<()> {
 /// agree.
 fn of_run(run: &Path, data: &Path, args: &BenchRetrieveArgs) -> anyhow::Result<()> {
     let config = PublishedRun::settings(run, &[])?;
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let (cancel, bars) = (interrupt::install()?, Bars::new());
     let run = PublishedRun::open(run, data, config)?;
     let sids = run.sids(Side::Item)?.context("the run has no item IDs")?;
@@ -62,11 +62,11 @@ fn of_run(run: &Path, data: &Path, args: &BenchRetrieveArgs) -> anyhow::Result<(
     let agreeing = beam.found.iter().zip(&exact.found).filter(|(b, e)| same(b, e, k)).count();
     let share = agreeing as f64 / histories.len().max(1) as f64;
     let rate = |searched: &Searched| histories.len() as f64 / searched.seconds;
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "queries": histories.len(),
             "batch": args.batch,
-            "threads": args.threads,
+            "threads": args.common.threads,
             "beam": args.beam,
             "beam_users_per_s": rate(&beam),
             "exact_users_per_s": rate(&exact),

@@ -16,7 +16,7 @@ use crate::interrupt;
 
 /// Times beam search over the histories of a folder, in batches and for each user alone.
 pub fn run(dir: &Path, args: &BenchRetrieveArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let cancel = interrupt::install()?;
     let yardstick = SearchYardstick::load(dir, &Device::cpu())?;
     let histories = yardstick.histories(args.queries);
@@ -52,11 +52,11 @@ fn report(
     alone: &[f64],
 ) -> anyhow::Result<()> {
     let (half, most) = (quantile(alone, 0.5), quantile(alone, 0.99));
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "users": count,
             "batch": args.batch,
-            "threads": args.threads,
+            "threads": args.common.threads,
             "beam": args.beam,
             "k": args.k,
             "users_per_s": rate,

@@ -17,8 +17,8 @@ const LOSSES: u32 = 3;
 
 /// Times training steps from given weights and batches.
 pub fn run(args: &BenchStepArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
-    let device = Device::cpu();
+    use_threads(args.common.threads.into())?;
+    let device = Device::cpu_with(args.precision.into());
     match args.model {
         BenchModel::Tokenizer => {
             let mut yardstick = Yardstick::load(&args.dir, &device)?;
@@ -53,14 +53,14 @@ fn time(args: &BenchStepArgs, mut next: impl FnMut() -> anyhow::Result<f32>) -> 
     }
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
-    if args.json {
+    if args.common.json {
         return print_json(&json!({
             "ms": median,
             "first_losses": losses,
             "fastest_ms": times[0],
             "slowest_ms": times[times.len() - 1],
             "steps": args.steps,
-            "threads": args.threads,
+            "threads": args.common.threads,
         }));
     }
     print(&format!("{median:.1} ms a step (median of {}), losses {losses:?}\n", args.steps))

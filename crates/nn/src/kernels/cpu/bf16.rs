@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gemm::{Block, Mat, block_range, par_blocks};
-use super::pool::Pool;
+use super::gemm::{Mat, block_range, par_blocks};
+use super::pool::{Pool, Scratch};
 use super::simd::vectorize;
 
 /// Rows and columns of a tile: as many sums as registers hold beside a row of the right factor.
@@ -33,22 +33,19 @@ pub(super) fn par_product_then(
     dst: &mut [f32],
     finish: impl Fn(Range<usize>, &mut [f32]) + Sync,
 ) {
-    let shape = (a.height(), b.width());
-    let pairs = a.width().div_ceil(2);
-    let mut left = pool.scratch(shape.0.next_multiple_of(ROWS) * pairs);
-    let mut right = pool.scratch(shape.1.next_multiple_of(COLS) * pairs);
-    let right: &mut [u32] = bytemuck::must_cast_slice_mut(&mut right);
-    let (left, ()) = rayon::join(
-        || Left::pack(a, pairs, bytemuck::must_cast_slice_mut(&mut left)),
-        || pack::<COLS>(b, pairs, right),
+    let mut left = pool.scratch(Left::room(a));
+    let (left, right) = rayon::join(
+        || Left::pack(a, bytemuck::must_cast_slice_mut(&mut left)),
+        || Panels::pack(pool, b),
     );
-    let right = &*right;
+    let shape = (a.height(), b.width());
     par_blocks(dst, shape, (TALL, WIDE), |mut block, rows, cols| {
         for column in cols.clone().step_by(COLS) {
-            let right = &right[column * pairs..][..COLS * pairs];
             for row in rows.clone().step_by(ROWS) {
-                let tile = multiply(left.from(row), right);
-                store(&tile, &mut block, (row - rows.start, column - cols.start));
+                let tile = multiply(left.from(row), right.from(column));
+                for (row, tile) in (row - rows.start..rows.len()).zip(&tile) {
+                    store(tile, &mut block.row_mut(row)[column - cols.start..]);
+                }
             }
         }
         for row in 0..rows.len() {
@@ -57,13 +54,48 @@ pub(super) fn par_product_then(
     });
 }
 
-/// The part of a tile that lies inside the block.
-fn store(tile: &Tile, block: &mut Block<'_>, (row, column): (usize, usize)) {
-    let rows = row..(row + ROWS).min(block.height());
-    for (row, values) in rows.zip(tile) {
-        let dst = &mut block.row_mut(row)[column..];
-        let count = dst.len().min(COLS);
-        dst[..count].copy_from_slice(&values[..count]);
+/// `dst = scale · a b` on this thread.
+pub(super) fn product(pool: &Pool, a: Mat<'_>, b: &Panels<'_>, scale: f32, dst: &mut [f32]) {
+    assert_eq!(dst.len(), a.height() * b.width, "product output");
+    let mut left = pool.scratch(Left::room(a));
+    let left = Left::pack(a, bytemuck::must_cast_slice_mut(&mut left));
+    for column in (0..b.width).step_by(COLS) {
+        for row in (0..a.height()).step_by(ROWS) {
+            let mut tile = multiply(left.from(row), b.from(column));
+            tile.iter_mut().flatten().for_each(|value| *value *= scale);
+            for (dst, tile) in dst[row * b.width..].chunks_exact_mut(b.width).zip(&tile) {
+                store(tile, &mut dst[column..]);
+            }
+        }
+    }
+}
+
+/// The part of a row of a tile for which there is room.
+fn store(values: &[f32; COLS], dst: &mut [f32]) {
+    let count = dst.len().min(COLS);
+    dst[..count].copy_from_slice(&values[..count]);
+}
+
+/// A factor on the right: [`COLS`] columns after another.
+pub(super) struct Panels<'p> {
+    words: Scratch<'p>,
+    width: usize,
+    /// Words of a panel.
+    panel: usize,
+}
+
+impl<'p> Panels<'p> {
+    pub(super) fn pack(pool: &'p Pool, b: Mat<'_>) -> Panels<'p> {
+        let (width, pairs) = (b.width(), b.height().div_ceil(2));
+        let mut words = pool.scratch(width.next_multiple_of(COLS) * pairs);
+        pack::<COLS>(b, pairs, bytemuck::must_cast_slice_mut(&mut words));
+        Panels { words, width, panel: COLS * pairs }
+    }
+
+    /// The panel that starts at a column.
+    fn from(&self, column: usize) -> &[u32] {
+        let words = &self.words[column / COLS * self.panel..][..self.panel];
+        bytemuck::must_cast_slice(words)
     }
 }
 
@@ -79,8 +111,14 @@ struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
+    /// The words that packing takes.
+    fn room(a: Mat<'_>) -> usize {
+        a.height().next_multiple_of(ROWS) * a.width().div_ceil(2)
+    }
+
     /// Rows whose values are neighbours stay rows, others become panels.
-    fn pack(a: Mat<'_>, pairs: usize, words: &'a mut [u32]) -> Left<'a> {
+    fn pack(a: Mat<'_>, words: &'a mut [u32]) -> Left<'a> {
+        let pairs = a.width().div_ceil(2);
         let panel = ROWS * pairs;
         if !a.is_row_major() {
             pack::<ROWS>(a.t(), pairs, words);

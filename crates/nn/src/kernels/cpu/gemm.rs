@@ -133,11 +133,6 @@ impl Block<'_> {
         }
     }
 
-    /// Number of rows.
-    pub(super) fn height(&self) -> usize {
-        self.rows
-    }
-
     /// One row.
     pub(super) fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows);

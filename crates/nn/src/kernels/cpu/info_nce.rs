@@ -11,8 +11,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::elementwise::optional_chunks;
-use super::gemm::{Mat, block_range, par_product, product};
-use super::pool::Pool;
+use super::gemm::{Mat, block_range};
+use super::products::{Products, Right};
 use super::simd::{exp, max_difference, sum_exp_difference, vectorize};
 use crate::ops::{Direction, InfoNce};
 use crate::pair_mask::PairMask;
@@ -23,8 +23,11 @@ const ROWS: usize = 128;
 
 /// Operands, options with defaults filled in, and what the passes share.
 struct Problem<'a> {
+    products: Products<'a>,
     a: Mat<'a>,
-    b: Mat<'a>,
+    /// `bᵀ` for the logits, `b` for the gradient.
+    bt: Right<'a>,
+    b: Option<Right<'a>>,
     n: usize,
     d: usize,
     inverse_temperature: f32,
@@ -38,7 +41,7 @@ struct Problem<'a> {
 
 /// The loss; gradients are written where asked for. `a` and `b` are `[n, d]`.
 pub(super) fn forward(
-    pool: &Pool,
+    products: Products<'_>,
     (a, b): (&[f32], &[f32]),
     (n, d): (usize, usize),
     options: &InfoNce<'_>,
@@ -54,9 +57,12 @@ pub(super) fn forward(
     }
     let both = options.direction == Direction::Both;
     let share = 1.0 / (total * if both { 2.0 } else { 1.0 });
+    let (a, b) = (Mat::new(a, n, d), Mat::new(b, n, d));
     let problem = Problem {
-        a: Mat::new(a, n, d),
-        b: Mat::new(b, n, d),
+        products,
+        a,
+        bt: products.right(b.t()),
+        b: da.is_some().then(|| products.right(b)),
         n,
         d,
         inverse_temperature: 1.0 / options.temperature,
@@ -66,7 +72,7 @@ pub(super) fn forward(
         weights,
         share: share as f32,
     };
-    let mut logits = pool.scratch(n * n);
+    let mut logits = products.pool.scratch(n * n);
     let with_gradient = da.is_some() || db.is_some();
     let loss = if both {
         problem.two_way(&mut logits, with_gradient, da)
@@ -74,7 +80,7 @@ pub(super) fn forward(
         problem.one_way(&mut logits, with_gradient, da)
     };
     if let Some(db) = db {
-        par_product(Mat::new(&logits, n, n).t(), problem.a, db);
+        products.par_product(Mat::new(&logits, n, n).t(), a, db);
     }
     (loss * share) as f32
 }
@@ -165,7 +171,8 @@ impl Problem<'_> {
 
     fn fill_logits(&self, first: usize, block: &mut [f32]) {
         let rows = first..first + block.len() / self.n;
-        product(self.a.rows(rows.clone()), self.b.t(), self.inverse_temperature, block);
+        let a = self.a.rows(rows.clone());
+        self.products.product(a, &self.bt, self.inverse_temperature, block);
         let Some(mask) = self.mask else { return };
         for (row, logits) in rows.zip(block.chunks_exact_mut(self.n)) {
             for &column in mask.columns(row) {
@@ -176,8 +183,9 @@ impl Problem<'_> {
 
     /// `da = g b` for one block of rows of the gradient `g`.
     fn times_b(&self, gradient: &[f32], da: Option<&mut [f32]>) {
-        if let Some(da) = da {
-            product(Mat::new(gradient, gradient.len() / self.n, self.n), self.b, 1.0, da);
+        if let (Some(da), Some(b)) = (da, &self.b) {
+            let gradient = Mat::new(gradient, gradient.len() / self.n, self.n);
+            self.products.product(gradient, b, 1.0, da);
         }
     }
 

@@ -1,42 +1,15 @@
 //! Linear layers.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::activation;
 use super::gemm::Mat;
-use super::pool::Pool;
+use super::products::Products;
 use super::simd::vectorize;
-use super::{bf16, gemm};
-use crate::device::Precision;
 use crate::kernels::backend::Activation;
 
 /// Rows whose bias gradients are added up together.
 const ROWS: usize = 64;
-
-/// How layers multiply.
-#[derive(Clone, Copy)]
-pub(super) struct Products<'p> {
-    pub(super) precision: Precision,
-    pub(super) pool: &'p Pool,
-}
-
-impl Products<'_> {
-    /// `dst = a b`, in parallel; then `finish(columns, part of a row)` on everything written.
-    fn par_product_then(
-        self,
-        a: Mat<'_>,
-        b: Mat<'_>,
-        dst: &mut [f32],
-        finish: impl Fn(Range<usize>, &mut [f32]) + Sync,
-    ) {
-        match self.precision {
-            Precision::F32 => gemm::par_product_then(a, b, dst, finish),
-            Precision::Bf16 => bf16::par_product_then(self.pool, a, b, dst, finish),
-        }
-    }
-}
 
 /// `out = act(x wᵀ + b)`: `x` `[rows, in]`, `w` `[out, in]`, `b` `[out]`, `out` `[rows, out]`,
 /// all row-major.
@@ -98,7 +71,7 @@ pub(super) fn products_backward(
     dw: &mut [f32],
 ) {
     if let Some(dx) = dx {
-        products.par_product_then(dy, w, dx, |_, _| ());
+        products.par_product(dy, w, dx);
     }
-    products.par_product_then(dy.t(), x, dw, |_, _| ());
+    products.par_product(dy.t(), x, dw);
 }

@@ -15,14 +15,15 @@ mod linear;
 mod log_probabilities;
 pub(crate) mod packed;
 mod pool;
+mod products;
 pub(crate) mod quantize;
 mod rows;
 pub(crate) mod simd;
 mod softmax_ce;
 
 use self::gemm::Mat;
-use self::linear::Products;
 use self::pool::{HostBuffer, Pool};
+use self::products::Products;
 use self::quantize::Book;
 use super::backend::{
     Activation, AdamWUpdate, AttentionBackward, AttentionForward, Backend, BceForward, Buffer,
@@ -37,7 +38,7 @@ use crate::tensor::Tensor;
 #[derive(Default)]
 pub(crate) struct Cpu {
     pool: Pool,
-    /// Of the products of linear layers.
+    /// Of the products of linear layers and contrasts.
     precision: Precision,
 }
 
@@ -315,7 +316,7 @@ impl Backend for Cpu {
         let InfoNceForward { a, b, options, loss, da, db } = args;
         let (operands, shape) = ((host(a), host(b)), a.shape());
         let (da, db) = (da.map(host_mut), db.map(host_mut));
-        host_mut(loss)[0] = info_nce::forward(&self.pool, operands, shape, options, da, db);
+        host_mut(loss)[0] = info_nce::forward(self.products(), operands, shape, options, da, db);
     }
 
     fn softmax_ce(&self, args: SoftmaxCeForward<'_>) {

@@ -42,10 +42,14 @@ struct Measured {
 /// Generates a log, opens and trains on it as `das train` does, with codes in use from the first
 /// step, and stops inside the first epoch.
 pub fn run(args: &BenchScaleArgs) -> anyhow::Result<()> {
-    use_threads(args.threads.into())?;
+    use_threads(args.common.threads.into())?;
     let folder = tempfile::tempdir()?;
     let measured = measure(args, folder.path())?;
-    if args.json { print_json(&record(args, &measured)) } else { print(&table(args, &measured)) }
+    if args.common.json {
+        print_json(&record(args, &measured))
+    } else {
+        print(&table(args, &measured))
+    }
 }
 
 fn measure(args: &BenchScaleArgs, folder: &Path) -> anyhow::Result<Measured> {
@@ -150,7 +154,7 @@ fn record(args: &BenchScaleArgs, measured: &Measured) -> serde_json::Value {
         "content_dim": args.content_dim,
         "batch": args.batch,
         "steps": args.steps,
-        "threads": args.threads,
+        "threads": args.common.threads,
         "seed": args.seed,
         "training_clicks": measured.training_clicks,
         "clicked_users": clicked_users,
