@@ -4,7 +4,8 @@
     benches/step.py TORCH_STEP DIR [--shape step|beauty-1024|beauty-2048|beauty-4096]
     benches/step.py benches/torch_ranker.py DIR --model ranker [--shape ml100k|beauty]
     benches/step.py benches/torch_retriever.py DIR --model retriever
-        [--python PYTHON] [--das DAS] [--mode fused] [--rounds 7] [--steps 30] [--threads 2]
+        [--python PYTHON] [--das DAS] [--mode fused] [--precision f32|bf16]
+        [--rounds 7] [--steps 30] [--threads 2]
 
 TORCH_STEP is the yardstick script of the model, `torch_step.py` for the tokenizer; DIR is the
 folder of weights and batches that its `make` writes; where DIR has none they are made first.
@@ -28,7 +29,7 @@ from runs import DEFAULT_DAS, run_json
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_SHAPES = {"tokenizer": "step", "ranker": "ml100k", "retriever": "beauty"}
-LOSS_TOLERANCE = 1e-4
+LOSS_TOLERANCE = {"f32": 1e-4, "bf16": 2e-3}
 
 
 def arguments():
@@ -40,6 +41,8 @@ def arguments():
     parser.add_argument("--model", default="tokenizer", choices=list(DEFAULT_SHAPES))
     parser.add_argument("--shape", help="a shape of the script, or beauty-BATCH of torch_shapes.py")
     parser.add_argument("--mode", default="fused", help="of PyTorch")
+    parser.add_argument("--precision", default="f32", choices=list(LOSS_TOLERANCE),
+                        help="in which this engine's layers and contrasts multiply")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--das", type=Path, default=DEFAULT_DAS)
     parser.add_argument("--rounds", type=int, default=7)
@@ -72,11 +75,11 @@ def make_if_missing(options):
     made.write_text(json.dumps(wanted) + "\n")
 
 
-def check_losses(das, torch):
+def check_losses(das, torch, tolerance):
     """Refuses to compare the times of two different computations."""
     pairs = zip(das["first_losses"], torch.get("first_losses") or [])
     for step, (ours, theirs) in enumerate(pairs):
-        if abs(ours - theirs) > LOSS_TOLERANCE * abs(theirs):
+        if abs(ours - theirs) > tolerance * abs(theirs):
             sys.exit(f"loss of step {step}: das {ours}, torch {theirs}")
 
 
@@ -86,7 +89,8 @@ def main():
     sizes = ["--steps", options.steps, "--threads", options.threads]
     folder = ["--dir", options.dir, "--model", options.model]
     commands = {
-        "das": [options.das, "bench", "step", *folder, "--json", *sizes],
+        "das": [options.das, "bench", "step", *folder, "--precision", options.precision, "--json",
+                *sizes],
         "torch": [*script(options), "train", options.dir, "--mode", options.mode, *sizes],
     }
     times = {"das": [], "torch": []}
@@ -94,14 +98,14 @@ def main():
     for number in range(options.rounds):
         order = ["das", "torch"] if number % 2 == 0 else ["torch", "das"]
         printed = {side: run_json(commands[side]) for side in order}
-        check_losses(printed["das"], printed["torch"])
+        check_losses(printed["das"], printed["torch"], LOSS_TOLERANCE[options.precision])
         for side in order:
             times[side].append(printed[side]["ms"])
         das, torch = times["das"][-1], times["torch"][-1]
         print(f"{number + 1:>5} {das:>9.1f} {torch:>9.1f} {das / torch:>7.3f}", flush=True)
     medians = {side: statistics.median(values) for side, values in times.items()}
     ratios = [das / torch for das, torch in zip(times["das"], times["torch"])]
-    print(f"\nmedian: das {medians['das']:.1f} ms, "
+    print(f"\nmedian: das ({options.precision}) {medians['das']:.1f} ms, "
           f"torch ({options.mode}) {medians['torch']:.1f} ms")
     print(f"ratio of medians: {medians['das'] / medians['torch']:.3f}")
     print(f"ratio by round: median {statistics.median(ratios):.3f}, "

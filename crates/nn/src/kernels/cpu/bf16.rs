@@ -42,7 +42,7 @@ pub(super) fn par_product_then(
     par_blocks(dst, shape, (TALL, WIDE), |mut block, rows, cols| {
         for column in cols.clone().step_by(COLS) {
             for row in rows.clone().step_by(ROWS) {
-                let tile = multiply(left.from(row), right.from(column));
+                let tile = multiply(left.from(row), right.from(column), 1.0);
                 for (row, tile) in (row - rows.start..rows.len()).zip(&tile) {
                     store(tile, &mut block.row_mut(row)[column - cols.start..]);
                 }
@@ -61,8 +61,7 @@ pub(super) fn product(pool: &Pool, a: Mat<'_>, b: &Panels<'_>, scale: f32, dst: 
     let left = Left::pack(a, bytemuck::must_cast_slice_mut(&mut left));
     for column in (0..b.width).step_by(COLS) {
         for row in (0..a.height()).step_by(ROWS) {
-            let mut tile = multiply(left.from(row), b.from(column));
-            tile.iter_mut().flatten().for_each(|value| *value *= scale);
+            let tile = multiply(left.from(row), b.from(column), scale);
             for (dst, tile) in dst[row * b.width..].chunks_exact_mut(b.width).zip(&tile) {
                 store(tile, &mut dst[column..]);
             }
@@ -72,8 +71,10 @@ pub(super) fn product(pool: &Pool, a: Mat<'_>, b: &Panels<'_>, scale: f32, dst: 
 
 /// The part of a row of a tile for which there is room.
 fn store(values: &[f32; COLS], dst: &mut [f32]) {
-    let count = dst.len().min(COLS);
-    dst[..count].copy_from_slice(&values[..count]);
+    match dst.first_chunk_mut() {
+        Some(dst) => *dst = *values,
+        None => dst.copy_from_slice(&values[..dst.len()]),
+    }
 }
 
 /// A factor on the right: [`COLS`] columns after another.
@@ -242,22 +243,23 @@ pub(crate) fn is_native() -> bool {
     return false;
 }
 
-/// The product of a panel of rows and one of columns `[k / 2][COLS]`.
-fn multiply(left: Left<'_>, right: &[u32]) -> Tile {
+/// The product of a panel of rows and one of columns `[k / 2][COLS]`, times `scale`.
+#[inline(always)]
+fn multiply(left: Left<'_>, right: &[u32], scale: f32) -> Tile {
     #[cfg(target_arch = "x86_64")]
     if is_native() {
         // SAFETY: the processor has the instructions.
-        return unsafe { avx512::multiply(left, right) };
+        return unsafe { avx512::multiply(left, right, scale) };
     }
     vectorize(
         #[inline(always)]
-        || widened(left, right),
+        || widened(left, right, scale),
     )
 }
 
 /// The same without instructions for it.
 #[inline(always)]
-fn widened(left: Left<'_>, right: &[u32]) -> Tile {
+fn widened(left: Left<'_>, right: &[u32], scale: f32) -> Tile {
     let low = |pair: u32| f32::from_bits(pair << 16);
     let high = |pair: u32| f32::from_bits(pair & 0xffff_0000);
     let mut sums = [[0.0; COLS]; ROWS];
@@ -269,14 +271,15 @@ fn widened(left: Left<'_>, right: &[u32]) -> Tile {
             }
         }
     }
+    sums.iter_mut().flatten().for_each(|sum| *sum *= scale);
     sums
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512bh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        __m512bh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
     use std::mem::transmute;
 
@@ -284,7 +287,7 @@ mod avx512 {
 
     /// [`super::widened`] by instructions for it.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) fn multiply(left: Left<'_>, right: &[u32]) -> Tile {
+    pub(super) fn multiply(left: Left<'_>, right: &[u32], scale: f32) -> Tile {
         let pairs = right.len() / COLS;
         let last = (ROWS - 1) * left.row_stride + pairs.saturating_sub(1) * left.pair_stride;
         assert!(pairs == 0 || last < left.words.len(), "a panel of {ROWS} rows of {pairs} pairs");
@@ -306,11 +309,12 @@ mod avx512 {
                 }
             }
         }
+        let scale = _mm512_set1_ps(scale);
         let mut tile = [[0.0; COLS]; ROWS];
         for (tile, sums) in tile.iter_mut().zip(sums) {
             for (tile, sum) in tile.chunks_exact_mut(16).zip(sums) {
                 // SAFETY: 16 values are written.
-                unsafe { _mm512_storeu_ps(tile.as_mut_ptr(), sum) };
+                unsafe { _mm512_storeu_ps(tile.as_mut_ptr(), _mm512_mul_ps(sum, scale)) };
             }
         }
         tile
@@ -368,7 +372,7 @@ mod tests {
         let (left, right) = (pairs(20 * ROWS), pairs(20 * COLS));
         for (row_stride, pair_stride) in [(1, ROWS), (20, 1)] {
             let left = Left { words: &left, panel: left.len(), row_stride, pair_stride };
-            assert_eq!(widened(left, &right), multiply(left, &right));
+            assert_eq!(widened(left, &right, 0.5), multiply(left, &right, 0.5));
         }
     }
 
