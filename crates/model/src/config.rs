@@ -289,7 +289,8 @@ pub struct TrainConfig {
     /// In which linear layers and contrasts multiply, forward and backward; codes of a trained model are always
     /// worked out in single precision.
     pub precision: Precision,
-    /// Steps between checkpoints inside an epoch; one is written after each epoch anyway.
+    /// Steps between checkpoints inside an epoch; more where checkpoints would take over a tenth of
+    /// the time. One is written after each epoch anyway.
     pub checkpoint_steps: u64,
     /// Steps between gradient reports, each of which costs about a step for every loss term; 0
     /// makes none. Training is the same with and without.

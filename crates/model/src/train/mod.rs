@@ -5,6 +5,7 @@ mod codebooks;
 mod gradient_report;
 mod objective;
 mod observe;
+mod pace;
 mod state;
 mod trainer;
 mod validate;

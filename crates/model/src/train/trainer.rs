@@ -1,5 +1,7 @@
 //! The training loop: AdamW on an objective, epoch by epoch, with codebooks fitted in between.
 
+use std::time::Instant;
+
 use das_core::checkpoints::CheckpointStore;
 use das_core::progress::{Cancel, Silent};
 use das_core::{Side, files};
@@ -11,6 +13,7 @@ use super::codebooks::{Fit, LevelFit, fit};
 use super::gradient_report;
 use super::objective::Objective;
 use super::observe::{EpochRecord, Observer, StepRecord};
+use super::pace::Pace;
 use super::state::{Saved, TrainState};
 use super::validate::{Validation, item_retrieval};
 use crate::config::TableUpdate;
@@ -66,6 +69,7 @@ struct Trainer<'a, O> {
     state: TrainState,
     best: Option<Snapshot>,
     store: Option<CheckpointStore>,
+    pace: Pace,
 }
 
 impl<'a, O: Objective> Trainer<'a, O> {
@@ -84,7 +88,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             (Some(store), Some(name)) => Some(store.stage(name)?),
             (store, _) => store.clone(),
         };
-        Ok(Trainer { objective, optimizer, stage, schedule, state, best: None, store })
+        let (best, pace) = (None, Pace::default());
+        Ok(Trainer { objective, optimizer, stage, schedule, state, best, store, pace })
     }
 
     /// Continues from the newest intact checkpoint of the store, if there is one.
@@ -159,7 +164,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             }
             self.step(observer)?;
             let inside = self.state.step_in_epoch < steps;
-            if inside && self.state.step.is_multiple_of(self.stage.config.checkpoint_steps) {
+            let due = self.state.step.is_multiple_of(self.stage.config.checkpoint_steps);
+            if inside && due && self.pace.allows(Instant::now()) {
                 self.save(observer)?;
             }
         }
@@ -298,9 +304,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(())
     }
 
-    fn save(&self, observer: &mut dyn Observer) -> Result<()> {
+    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
         observer.checkpoint().map_err(observer_failed)?;
+        let start = Instant::now();
         let params = self.objective.params();
         let saved = Saved {
             state: self.state.clone(),
@@ -310,7 +317,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
         };
         let snapshot = saved.into_snapshot();
         let body = snapshot.encode()?;
-        Ok(store.save(self.state.step, |out| body.write(out))?)
+        store.save(self.state.step, |out| body.write(out))?;
+        self.pace.written(start);
+        Ok(())
     }
 
     fn finish(mut self) -> Result<Finished<O>> {
@@ -344,13 +353,14 @@ fn fingerprint<O: Objective>(objective: &O, stage: &Stage<'_>) -> String {
     // How often checkpoints and reports are written changes nothing that is trained.
     let config =
         TrainConfig { checkpoint_steps: 0, gradient_report_steps: 0, ..stage.config.clone() };
+    let hash = |counts: &[u32]| files::sha256_bytes(bytemuck::cast_slice(counts));
     let all = json!({
         "objective": objective.identity(),
         "config": config,
         "seed": run.seed,
         "dims": inputs.content.map(|content| content.views().widths().to_vec()),
-        "item_clicks": inputs.clicks.item_clicks(),
-        "user_clicks": inputs.clicks.user_clicks(),
+        "item_clicks": hash(inputs.clicks.item_clicks()),
+        "user_clicks": hash(inputs.clicks.user_clicks()),
     });
     files::sha256_bytes(all.to_string().as_bytes())
 }
