@@ -126,16 +126,11 @@ impl<'a> Left<'a> {
             return Left { words, panel, row_stride: 1, pair_stride: ROWS };
         }
         words.par_chunks_mut(panel.max(1)).enumerate().for_each(|(index, words)| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    let rows = block_range(index, ROWS, a.height());
-                    words[rows.len() * pairs..].fill(0);
-                    for (row, words) in rows.zip(words.chunks_exact_mut(pairs)) {
-                        pack_row(a.row(row), words);
-                    }
-                },
-            );
+            let rows = block_range(index, ROWS, a.height());
+            words[rows.len() * pairs..].fill(0);
+            for (row, words) in rows.zip(words.chunks_exact_mut(pairs)) {
+                pack_row(a.row(row), words);
+            }
         });
         Left { words, panel, row_stride: pairs, pair_stride: 1 }
     }
@@ -146,8 +141,21 @@ impl<'a> Left<'a> {
     }
 }
 
-#[inline(always)]
+/// Packs neighbours in a row.
 fn pack_row(row: &[f32], words: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_native() {
+        // SAFETY: the processor has the instructions.
+        return unsafe { avx512::join_neighbours(row, words) };
+    }
+    vectorize(
+        #[inline(always)]
+        || join_neighbours(row, words),
+    );
+}
+
+#[inline(always)]
+fn join_neighbours(row: &[f32], words: &mut [u32]) {
     let pairs = row.chunks_exact(2);
     let last = pairs.remainder().first();
     for (word, pair) in words.iter_mut().zip(pairs) {
@@ -158,32 +166,56 @@ fn pack_row(row: &[f32], words: &mut [u32]) {
     }
 }
 
+#[inline(always)]
+fn join_rows(low: &[f32], high: &[f32], words: &mut [u32]) {
+    for (word, (&low, &high)) in words.iter_mut().zip(low.iter().zip(high)) {
+        *word = join(low, high);
+    }
+}
+
 /// Packs `x` `[k, lanes]` as `[lanes / LANES][k / 2][LANES]` words, zeros where there is nothing.
 fn pack<const LANES: usize>(x: Mat<'_>, pairs: usize, packed: &mut [u32]) {
     let group = if x.is_row_major() { PANELS } else { 1 };
-    let lanes = |index| block_range(index, group * LANES, x.width());
     let size = (group * LANES * pairs).max(1);
     packed.par_chunks_mut(size).enumerate().for_each(|(index, packed)| {
-        vectorize(
-            #[inline(always)]
-            || {
-                if x.is_row_major() {
-                    pack_across::<LANES>(x, lanes(index), pairs, packed);
-                } else {
-                    pack_along::<LANES>(x.t(), lanes(index), packed);
-                }
-            },
-        );
+        let lanes = block_range(index, group * LANES, x.width());
+        if x.is_row_major() {
+            pack_across::<LANES>(x, lanes, pairs, packed);
+        } else {
+            vectorize(
+                #[inline(always)]
+                || pack_along::<LANES>(x.t(), lanes, packed),
+            );
+        }
     });
 }
 
-/// Panels of lanes that lie side by side: from two rows at a time.
-#[inline(always)]
+/// Panels of lanes that lie side by side.
 fn pack_across<const LANES: usize>(
     x: Mat<'_>,
     lanes: Range<usize>,
     pairs: usize,
     packed: &mut [u32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if is_native() {
+        // SAFETY: the processor has the instructions.
+        return unsafe { avx512::pack_across::<LANES>(x, lanes, pairs, packed) };
+    }
+    vectorize(
+        #[inline(always)]
+        || across::<LANES>(x, lanes, pairs, packed, join_rows),
+    );
+}
+
+/// Panels of lanes that lie side by side, by a function that joins parts of two rows.
+#[inline(always)]
+fn across<const LANES: usize>(
+    x: Mat<'_>,
+    lanes: Range<usize>,
+    pairs: usize,
+    packed: &mut [u32],
+    join_rows: impl Fn(&[f32], &[f32], &mut [u32]),
 ) {
     let zeros = [0.0; PANELS * COLS];
     for pair in 0..pairs {
@@ -196,9 +228,7 @@ fn pack_across<const LANES: usize>(
         for ((low, high), panel) in low.chunks(LANES).zip(high.chunks(LANES)).zip(panels) {
             let words = &mut panel[pair * LANES..][..LANES];
             words[low.len()..].fill(0);
-            for (word, (&low, &high)) in words.iter_mut().zip(low.iter().zip(high)) {
-                *word = join(low, high);
-            }
+            join_rows(low, high, words);
         }
     }
 }
@@ -238,7 +268,9 @@ fn round(x: f32) -> u32 {
 /// Whether this processor multiplies pairs.
 pub(crate) fn is_native() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
+    return is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
@@ -278,12 +310,80 @@ fn widened(left: Left<'_>, right: &[u32], scale: f32) -> Tile {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512bh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32,
-        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512bh, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512,
+        _mm512_mask_storeu_epi32, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi16,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
     use std::mem::transmute;
 
-    use super::{COLS, Left, ROWS, Tile};
+    use super::{COLS, Left, Mat, ROWS, Range, Tile};
+
+    /// The lower 16 values of 32 between the upper ones.
+    const INTERLEAVED: [u16; 32] = {
+        let mut places = [0; 32];
+        let mut at = 0;
+        while at < 16 {
+            (places[2 * at], places[2 * at + 1]) = (at as u16, 16 + at as u16);
+            at += 1;
+        }
+        places
+    };
+
+    /// The lanes of a register for which there are values.
+    fn lanes(count: usize) -> __mmask16 {
+        if count < 16 { (1 << count) - 1 } else { !0 }
+    }
+
+    /// 32 values, the first ones lower, as bfloat16.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn rounded(first: &[f32], second: &[f32]) -> __m512i {
+        // SAFETY: as many values are read as there are.
+        let [first, second] = [first, second]
+            .map(|values| unsafe { _mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr()) });
+        // SAFETY: both are 64 bytes of numbers.
+        unsafe { transmute(_mm512_cvtne2ps_pbh(second, first)) }
+    }
+
+    /// [`super::join_neighbours`] by instructions for it.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) fn join_neighbours(row: &[f32], words: &mut [u32]) {
+        for (row, words) in row.chunks(32).zip(words.chunks_mut(16)) {
+            let (first, second) = row.split_at(row.len().min(16));
+            let joined = rounded(first, second);
+            // SAFETY: as many words are written as there is room for.
+            unsafe {
+                _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), lanes(words.len()), joined);
+            }
+        }
+    }
+
+    /// [`super::across`] by instructions for it.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) fn pack_across<const LANES: usize>(
+        x: Mat<'_>,
+        lanes: Range<usize>,
+        pairs: usize,
+        packed: &mut [u32],
+    ) {
+        super::across::<LANES>(x, lanes, pairs, packed, |low, high, words| {
+            join_rows(low, high, words);
+        });
+    }
+
+    /// [`super::join_rows`] by instructions for it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn join_rows(low: &[f32], high: &[f32], words: &mut [u32]) {
+        // SAFETY: 64 bytes are read.
+        let interleaved = unsafe { _mm512_loadu_si512(INTERLEAVED.as_ptr().cast()) };
+        for ((low, high), words) in low.chunks(16).zip(high.chunks(16)).zip(words.chunks_mut(16)) {
+            let joined = _mm512_permutexvar_epi16(interleaved, rounded(low, high));
+            let room = lanes(low.len().min(words.len()));
+            // SAFETY: as many words are written as there is room for.
+            unsafe { _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), room, joined) };
+        }
+    }
 
     /// [`super::widened`] by instructions for it.
     #[target_feature(enable = "avx512f,avx512bf16")]
@@ -374,6 +474,23 @@ mod tests {
             let left = Left { words: &left, panel: left.len(), row_stride, pair_stride };
             assert_eq!(widened(left, &right, 0.5), multiply(left, &right, 0.5));
         }
+    }
+
+    #[test]
+    fn without_instructions_for_it_words_are_the_same() {
+        let row: Vec<f32> = (0..101).map(|i| value(i) * 1.234_567e-3 + 1.0).collect();
+        for count in 1..row.len() {
+            let row = &row[..count];
+            let mut words = [vec![7; count.div_ceil(2)], vec![9; count.div_ceil(2)]];
+            join_neighbours(row, &mut words[0]);
+            pack_row(row, &mut words[1]);
+            assert_eq!(words[0], words[1]);
+        }
+        let x = Mat::new(&row[..99], 9, 11);
+        let mut words = [vec![7; 5 * ROWS], vec![9; 5 * ROWS]];
+        across::<ROWS>(x, 0..11, 5, &mut words[0], join_rows);
+        pack_across::<ROWS>(x, 0..11, 5, &mut words[1]);
+        assert_eq!(words[0], words[1]);
     }
 
     #[test]
