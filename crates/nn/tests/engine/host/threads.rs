@@ -4,7 +4,7 @@ use das_nn::kernels::kmeans::residual_kmeans;
 use das_nn::safetensors_io::{NamedTensor, TensorData};
 use das_nn::{
     Activation, AdamW, AdamWConfig, Attention, Device, InfoNce, PairMask, ParamId, ParamKind,
-    Params, QuantizeOptions, SoftmaxCe, TableUpdate, Tape, Var,
+    Params, Precision, QuantizeOptions, SoftmaxCe, TableUpdate, Tape, Var,
 };
 use rand::Rng;
 use rayon::ThreadPoolBuilder;
@@ -15,9 +15,9 @@ const BATCH: usize = 300;
 const WIDTH: usize = 48;
 
 /// Three steps of a little model that uses every operation; all parameters afterwards.
-fn train(table_update: TableUpdate) -> Vec<NamedTensor> {
+fn train(table_update: TableUpdate, precision: Precision) -> Vec<NamedTensor> {
     let mut rng = rng(91);
-    let mut params = Params::new(&Device::cpu());
+    let mut params = Params::new(&Device::cpu_with(precision));
     let mut add = |name: &str, kind, rows: usize, cols: usize| {
         let values = uniform(rows * cols, &mut rng);
         params.add(name, kind, rows, cols, &values).unwrap()
@@ -127,10 +127,14 @@ fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
 
 #[test]
 fn training_steps() {
-    for table_update in [TableUpdate::Lazy, TableUpdate::Dense] {
-        let alone = with_threads(1, || train(table_update));
+    for (table_update, precision) in [
+        (TableUpdate::Lazy, Precision::F32),
+        (TableUpdate::Dense, Precision::F32),
+        (TableUpdate::Lazy, Precision::Bf16),
+    ] {
+        let alone = with_threads(1, || train(table_update, precision));
         for threads in [2, 3] {
-            let together = with_threads(threads, || train(table_update));
+            let together = with_threads(threads, || train(table_update, precision));
             for (p, q) in alone.iter().zip(&together) {
                 assert_eq!(bits(p), bits(q), "`{}` with {threads} threads", p.name);
             }
