@@ -286,8 +286,8 @@ pub struct TrainConfig {
     pub codebook_sample: usize,
     /// Epochs without a better validation score before training stops; 0 trains to the end.
     pub early_stopping: u32,
-    /// In which linear layers and contrasts multiply, forward and backward; codes of a trained model are always
-    /// worked out in single precision.
+    /// In which linear layers and contrasts multiply, forward and backward; codes of a trained model
+    /// are always worked out in single precision.
     pub precision: Precision,
     /// Steps between checkpoints inside an epoch; more where checkpoints would take over a tenth of
     /// the time. One is written after each epoch anyway.
