@@ -111,7 +111,7 @@ class Retriever:
         self.starts = torch.tensor([0, *self.widths[:-1]]).cumsum(0)
         self.codes = data["sids"]
         self.flat = self.codes + self.starts
-        self.children = self.tree()
+        self.children = self.tree(data["items"].unique())
         parts = ("query", "key", "value")
         for at in range(self.config["layers"]):
             for kind, axis in (("weight", 0), ("bias", 1)):
@@ -119,8 +119,9 @@ class Retriever:
                 self.p[f"transformer.{at}.qkv.{kind}"] = torch.cat(own, axis)
         self.parameters = list(self.p.values())
 
-    def tree(self):
-        """For each digit, the number of every item's prefix and the codes that continue it."""
+    def tree(self, known):
+        """For each digit, the number of every item's prefix and the codes that continue it to the ID
+        of an item that is known."""
         levels = []
         for digit, width in enumerate(self.widths):
             if digit == 0:
@@ -128,7 +129,7 @@ class Retriever:
             else:
                 prefixes = self.codes[:, :digit].unique(dim=0, return_inverse=True)[1]
             children = torch.zeros(int(prefixes.max()) + 1, width, dtype=torch.bool)
-            children[prefixes, self.codes[:, digit]] = True
+            children[prefixes[known], self.codes[known, digit]] = True
             levels.append((prefixes, children))
         return levels
 

@@ -35,6 +35,7 @@ mod table;
 pub mod tables;
 mod template;
 pub mod texts;
+mod tuning_set;
 mod write;
 
 pub use clicks::{CoClickConfig, TrainingClicks};
@@ -46,4 +47,5 @@ pub use source::{Format, Source};
 pub use split::{Part, Split, SplitKind};
 pub use table::{ColumnKind, EntityTable, TextColumn};
 pub use template::Template;
+pub use tuning_set::{TuningSet, write_tuning_set};
 pub use write::DataSetWriter;

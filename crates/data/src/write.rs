@@ -70,6 +70,13 @@ impl DataSetWriter {
         self.rename_errors(parquet_file::write(&path, schema, std::iter::once(Ok(batch))))
     }
 
+    /// Copies a file into the folder, under its own name.
+    pub(crate) fn copy_file(&self, source: &Path) -> Result<()> {
+        let name = source.file_name().expect("a file has a name");
+        let staged = self.staging.path().join(name);
+        fs::copy(source, staged).map(drop).map_err(Error::io(source, "cannot copy"))
+    }
+
     /// Makes the folder durable and moves it into place.
     pub fn publish(self) -> Result<()> {
         files::sync_folder(self.staging.path())?;

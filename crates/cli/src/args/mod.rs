@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use das_core::Side;
+use das_data::SplitKind;
 use das_eval::presets::Preset;
 use das_eval::records::Task;
 use das_model::Method;
@@ -34,6 +35,10 @@ pub enum Command {
     /// Turn a click log of another format into a data-set folder
     #[command(after_help = crate::commands::import::EXAMPLES)]
     Import(Box<ImportArgs>),
+    /// Write a data set without its test rows, to tune settings on
+    #[command(after_help = "Example:\n  das tuning-set --data shop --out shop-tuning\n  \
+        das compare --data shop-tuning --variants candidates.toml --out tuning")]
+    TuningSet(TuningSetArgs),
     /// Have a language model describe the items and users of a data set from their fields
     #[command(after_help = "Examples:\n  \
         das describe --data shop --model http://localhost:8000/v1 \\\n      \
@@ -211,6 +216,23 @@ pub struct EncodeArgs {
     pub model: Option<String>,
     /// The Parquet file to write
     #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das tuning-set`.
+#[derive(Debug, Args)]
+pub struct TuningSetArgs {
+    /// The data set
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// The split whose test rows are left out
+    #[arg(long, value_name = "SPLIT", default_value_t)]
+    pub split: SplitKind,
+    /// The data-set folder to write; it must not exist or be empty
+    #[arg(long, value_name = "DATA")]
     pub out: PathBuf,
     /// Print the result as JSON
     #[arg(long)]

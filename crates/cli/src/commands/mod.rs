@@ -12,6 +12,7 @@ mod inspect;
 mod recommend;
 mod report;
 mod train;
+mod tuning_set;
 
 use crate::args::Command;
 
@@ -20,6 +21,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::TuningSet(args) => tuning_set::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Train(args) => train::run(&args),

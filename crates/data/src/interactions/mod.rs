@@ -98,6 +98,22 @@ impl Interactions {
         self.weights.as_ref().map_or(1.0, |weights| weights[row])
     }
 
+    /// The columns of some rows.
+    pub(crate) fn columns_of(&self, rows: &[usize]) -> LogColumns {
+        fn pick<T: Copy>(column: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| column[row]).collect()
+        }
+        LogColumns {
+            users: pick(&self.users, rows),
+            items: pick(&self.items, rows),
+            order_kind: self.order_kind,
+            order: pick(&self.order, rows),
+            labels: self.labels.as_ref().map(|labels| pick(labels, rows)),
+            weights: self.weights.as_ref().map(|weights| pick(weights, rows)),
+            ratings: None,
+        }
+    }
+
     /// Number of users, including those without rows.
     pub fn num_users(&self) -> usize {
         self.user_starts.len() - 1

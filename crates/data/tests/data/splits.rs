@@ -1,7 +1,7 @@
 //! Splits against a reference that follows their definition row by row.
 
 use das_core::Clicks;
-use das_data::{CoClickConfig, DataSet, Part, Split, SplitKind, TrainingClicks};
+use das_data::{CoClickConfig, DataSet, Part, Split, SplitKind, TrainingClicks, write_tuning_set};
 use proptest::prelude::*;
 
 use crate::common::*;
@@ -165,4 +165,39 @@ fn fractional_and_negative_times_keep_their_order() {
         ],
     );
     assert_eq!(open(&folder).interactions().rows_of(0), [1, 2, 0, 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_tuning_set_is_the_log_without_its_test_rows(rows in rows()) {
+        let folder = folder_of(5, &rows);
+        let data = open(&folder);
+        for kind in SplitKind::ALL {
+            let split = Split::new(&data, kind).unwrap();
+            let kept: Vec<usize> =
+                (0..rows.len()).filter(|&row| split.part(row) != Part::Test).collect();
+            let out = folder.path().join("tuning").join(kind.name());
+            if kept.is_empty() {
+                prop_assert!(write_tuning_set(&data, &split, &out).is_err() && !out.exists());
+                continue;
+            }
+            let written = write_tuning_set(&data, &split, &out).unwrap();
+            prop_assert_eq!(written.kept, kept.len());
+            prop_assert_eq!(written.dropped, rows.len() - kept.len());
+            let tuning = DataSet::open(&out).unwrap();
+            prop_assert_eq!(tuning.item_ids(), data.item_ids());
+            let (log, whole) = (tuning.interactions(), data.interactions());
+            for (at, &row) in kept.iter().enumerate() {
+                let user = |data: &DataSet, row| data.user_ids().display(row as usize).to_string();
+                prop_assert_eq!(user(&tuning, log.users()[at]), user(&data, whole.users()[row]));
+                prop_assert_eq!(log.items()[at], whole.items()[row]);
+                prop_assert_eq!(log.order()[at], whole.order()[row]);
+                prop_assert_eq!(log.is_positive(at), whole.is_positive(row));
+            }
+            let again = write_tuning_set(&data, &split, &out).unwrap_err().to_string();
+            prop_assert!(again.contains("not empty"), "{}", again);
+        }
+    }
 }

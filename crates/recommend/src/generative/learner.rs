@@ -1,6 +1,7 @@
 //! The retriever as [`fit`](crate::fit::fit) sees it.
 
 use das_core::progress::{Cancel, Progress};
+use das_core::sid::{SidTable, Trie};
 use das_core::streams::stream;
 use das_nn::{Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +24,10 @@ pub(crate) struct RetrieverLearner<'a> {
     train: &'a Sequences,
     validation: Vec<&'a Query>,
     windows: Windows,
+    /// The IDs of the items in `train`, among which digits are told, if they are told among
+    /// existing ones. Items that are never a target would only learn that they are none, and could
+    /// not be found when they are new.
+    known: Option<Trie>,
 }
 
 impl<'a> RetrieverLearner<'a> {
@@ -34,7 +39,8 @@ impl<'a> RetrieverLearner<'a> {
     ) -> Result<RetrieverLearner<'a>> {
         let validation = spread(validation, model.config.validation_queries);
         let windows = Windows::default();
-        let mut learner = RetrieverLearner { model, train, validation, windows };
+        let known = model.config.renormalise.then(|| known_ids(&model, train)).transpose()?;
+        let mut learner = RetrieverLearner { model, train, validation, windows, known };
         learner.begin_epoch(seed, 0);
         if learner.windows.len() == 0 {
             let message = "no user has two training items, so there is nothing to predict";
@@ -46,6 +52,20 @@ impl<'a> RetrieverLearner<'a> {
     pub(super) fn into_model(self) -> Retriever {
         self.model
     }
+}
+
+/// The tree of the IDs that items in `train` have.
+fn known_ids(model: &Retriever, train: &Sequences) -> Result<Trie> {
+    let mut items = train.items().to_vec();
+    items.sort_unstable();
+    items.dedup();
+    let layout = &model.network.layout;
+    let offsets = layout.offsets();
+    let digits = |&item: &u32| {
+        model.tokens.of(item).iter().zip(&offsets).map(|(code, offset)| code - offset)
+    };
+    let codes = items.iter().flat_map(digits).collect();
+    Ok(Trie::new(&SidTable::new(layout.clone(), codes)?))
 }
 
 impl Learner for RetrieverLearner<'_> {
@@ -69,9 +89,8 @@ impl Learner for RetrieverLearner<'_> {
     fn loss(&self, tape: &mut Tape<'_>, examples: &[u32], rng: &mut ChaCha8Rng) -> Var {
         let (packed, targets) = self.windows.pack(self.train, examples);
         let dropout = Some((self.model.config.dropout, rng));
-        let model = &self.model;
-        let among = model.config.renormalise.then_some(&model.trie);
-        model.network.loss(tape, (&model.tokens, among), (&packed, &targets), dropout)
+        let ids = (&self.model.tokens, self.known.as_ref());
+        self.model.network.loss(tape, ids, (&packed, &targets), dropout)
     }
 
     fn validates(&self) -> bool {

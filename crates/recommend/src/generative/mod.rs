@@ -11,8 +11,9 @@
 //!
 //! p(ID | history) = Π_d p(digit d | digits before it, history), each factor a softmax over the
 //! codes that continue an existing ID ([`RetrieverConfig::renormalise`]): training is maximum
-//! likelihood over the catalogue, and no strength goes into learning which IDs exist. Items that
-//! share an ID share its probability equally.
+//! likelihood over the catalogue, and no strength goes into learning which IDs exist. The IDs of
+//! items that are never clicked in training stay out of it there, so that nothing is learned
+//! against them. Items that share an ID share its probability equally.
 //!
 //! [`Retriever::beam_search`] follows the most probable prefixes that exist in the catalogue.
 //! [`Retriever::exact`] returns the true best of the whole catalogue by branch and bound.
