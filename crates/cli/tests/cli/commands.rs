@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use das_core::Side;
+use das_data::DataSet;
+use serde_json::json;
 
 use crate::common::*;
 
@@ -12,6 +15,7 @@ fn every_command_explains_itself_with_an_example() {
     let commands = [
         "demo",
         "import",
+        "tuning-set",
         "embed",
         "train",
         "encode",
@@ -198,6 +202,21 @@ fn early_stopping_stops_and_keeps_the_best_epoch() {
     assert_eq!(published["validation"]["recall@50"], best);
     // The weights are those of that epoch: a run that ends there publishes the same.
     assert_eq!(published["epochs"], recalls.len() + 1);
+}
+
+#[test]
+fn a_tuning_set_trains_without_the_test_rows() {
+    let bench = Bench::new();
+    let (data, out) = (bench.path("data"), bench.path("tuning"));
+    let mut command = das(["tuning-set", "--split", "per-user-time", "--json", "--data"]);
+    let report = succeed_json(command.arg(&data).arg("--out").arg(&out));
+    let rows = |folder: &Path| DataSet::open(folder).unwrap().interactions().len();
+    let dropped = rows(&data) - rows(&out);
+    assert!(dropped > 0);
+    assert_eq!((&report["kept"], &report["dropped"]), (&json!(rows(&out)), &json!(dropped)));
+    bench.train("tuning", "run", &["data.split=per-user-time"]);
+    let mut again = das(["tuning-set", "--data"]);
+    fail(again.arg(&data).arg("--out").arg(&out), 1, &["tuning", "not empty"]);
 }
 
 #[test]
