@@ -208,7 +208,7 @@ fn early_stopping_stops_and_keeps_the_best_epoch() {
 fn a_tuning_set_trains_without_the_test_rows() {
     let bench = Bench::new();
     let (data, out) = (bench.path("data"), bench.path("tuning"));
-    let mut command = das(["tuning-set", "--split", "per-user-time", "--json", "--data"]);
+    let mut command = das(["tuning-set", "--split", "per-user-time", "--data"]);
     let report = succeed_json(command.arg(&data).arg("--out").arg(&out));
     let rows = |folder: &Path| DataSet::open(folder).unwrap().interactions().len();
     let dropped = rows(&data) - rows(&out);
