@@ -40,6 +40,8 @@ pub struct SideBatch {
     pub ids: Vec<u32>,
     /// For each click log Q of its entity: the log share of training clicks that it has.
     pub log_q: Vec<f32>,
+    /// For each click how far the ID embedding of its entity is trusted; none where all are alike.
+    pub trust: Option<Vec<f32>>,
     /// (i, j): clicks of the same entity.
     pub repeats: Option<PairMask>,
     /// Co-click partners, where a term needs them.
@@ -85,6 +87,7 @@ pub struct BatchBuilder<'a> {
     partners: [bool; 2],
     mask: bool,
     log_q: [Vec<f32>; 2],
+    trust: Option<[Vec<f32>; 2]>,
     user_rows: RowNumbers,
     item_rows: RowNumbers,
     by_item: Positions,
@@ -107,7 +110,11 @@ impl<'a> BatchBuilder<'a> {
                 config.enabled(Term::CoI) || config.enabled(Term::CfItems),
             ],
             mask: config.mask_positives,
-            log_q: [log_shares(clicks.user_clicks()), log_shares(clicks.item_clicks())],
+            log_q: [clicks.user_clicks(), clicks.item_clicks()].map(log_shares),
+            trust: (config.teacher_clicks > 0.0).then(|| {
+                [clicks.user_clicks(), clicks.item_clicks()]
+                    .map(|counts| trust(counts, config.teacher_clicks))
+            }),
             user_rows: RowNumbers::new(users),
             item_rows: RowNumbers::new(items),
             by_item: Positions::new(items),
@@ -133,8 +140,10 @@ impl<'a> BatchBuilder<'a> {
         });
         let mut user = side_batch(users, co_users, user_content, &mut self.user_rows);
         let mut item = side_batch(items, co_items, item_content, &mut self.item_rows);
-        for (side, log_q) in [(&mut user, &self.log_q[0]), (&mut item, &self.log_q[1])] {
-            side.log_q = side.ids.iter().map(|&id| log_q[id as usize]).collect();
+        for (at, side) in [&mut user, &mut item].into_iter().enumerate() {
+            let of_ids = |values: &[f32]| side.ids.iter().map(|&id| values[id as usize]).collect();
+            side.log_q = of_ids(&self.log_q[at]);
+            side.trust = self.trust.as_ref().map(|trust| of_ids(&trust[at]));
         }
         for partners in [&mut user.partners, &mut item.partners].into_iter().flatten() {
             partners.weights = partner_weights(&partners.ids, weights.as_deref());
@@ -222,6 +231,7 @@ fn side_batch(
         anchors: own,
         ids: anchors.to_vec(),
         log_q: Vec::new(),
+        trust: None,
         repeats: None,
         partners,
     }
@@ -238,6 +248,12 @@ fn log_shares(counts: &[u32]) -> Vec<f32> {
     let total: u64 = counts.iter().map(|&c| u64::from(c)).sum();
     // Entities without clicks never stand in a batch of clicks; 1 keeps the logarithm finite.
     counts.iter().map(|&c| (f64::from(c.max(1)) / total.max(1) as f64).ln() as f32).collect()
+}
+
+/// n / (n + n₀) of every entity: the share of its own clicks in an estimate that n₀ clicks of anyone
+/// would outweigh.
+fn trust(counts: &[u32], half: f32) -> Vec<f32> {
+    counts.iter().map(|&n| n as f32 / (n as f32 + half)).collect()
 }
 
 fn partner_weights(partners: &[u32], clicks: Option<&[f32]>) -> Option<Vec<f32>> {

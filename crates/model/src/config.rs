@@ -36,6 +36,12 @@ pub struct ModelConfig {
     /// Whether the ID-based model is trained first, alone and for `train.epochs`, and then frozen
     /// while the tokenizers align with it: DAS in two stages instead of one.
     pub frozen_cf: bool,
+    /// Whether the alignments with ID embeddings move those as well. Without it the ID-based model
+    /// learns from L_cf alone, and tokenizers follow it.
+    pub teacher_gradient: bool,
+    /// Clicks n₀ at which an ID embedding is trusted half: an alignment with that of an entity of n
+    /// training clicks counts n / (n + n₀). 0 trusts all alike.
+    pub teacher_clicks: f32,
     /// Temperature τ of every contrastive term.
     pub temperature: f32,
     /// Both directions averaged, or only row → column.
@@ -49,6 +55,9 @@ pub struct ModelConfig {
     /// How the encoders join the views of a content vector, where it consists of several.
     #[serde(skip_serializing_if = "Fusion::is_default")]
     pub fusion: Fusion,
+    /// Rank of the content adapter, a residual projection of the frozen content vectors that is
+    /// trained along; 0 leaves them as they are.
+    pub adapter_rank: usize,
     /// Weight μ of the commitment term (paper: 0.25).
     pub commitment_weight: f32,
     /// Whether the alignment gradient also reaches the chosen codes.
@@ -143,12 +152,15 @@ impl Default for ModelConfig {
             icdm: true,
             debias: true,
             frozen_cf: false,
+            teacher_gradient: true,
+            teacher_clicks: 0.0,
             temperature: 0.1,
             direction: Direction::Both,
             mask_positives: true,
             log_q: true,
             reduction: Reduction::Sum,
             fusion: Fusion::Sum,
+            adapter_rank: 0,
             commitment_weight: 0.25,
             align_codes: false,
             user: TokenizerConfig::default(),
@@ -177,7 +189,11 @@ impl ModelConfig {
     pub fn weight(&self, term: Term) -> f32 {
         let missing =
             Side::BOTH.into_iter().any(|side| term.trains(side) && !self.sides.contain(side));
-        let off = missing || (term.needs_icdm() && !self.icdm) || (term.debiases() && !self.debias);
+        let no_adapter = matches!(term, Term::AdaptU | Term::AdaptI) && self.adapter_rank == 0;
+        let off = missing
+            || no_adapter
+            || (term.needs_icdm() && !self.icdm)
+            || (term.debiases() && !self.debias);
         if off {
             return 0.0;
         }
@@ -209,11 +225,16 @@ impl ModelConfig {
         for (key, value) in [
             ("model.alpha", self.alpha),
             ("model.beta", self.beta),
+            ("model.teacher_clicks", self.teacher_clicks),
             ("model.commitment_weight", self.commitment_weight),
         ] {
             non_negative(key, value)?;
         }
         positive("model.temperature", self.temperature)?;
+        if self.adapter_rank > MAX_WIDTH {
+            let expected = format!("0 to {MAX_WIDTH}");
+            return Err(Error::config("model.adapter_rank", expected, self.adapter_rank));
+        }
         for side in Side::BOTH {
             self.tokenizer(side).check(side)?;
         }
@@ -274,6 +295,8 @@ pub struct TrainConfig {
     pub table_update: TableUpdate,
     /// First epochs in which vectors pass unquantized; residual k-means then sets the codebooks.
     pub quantize_after: u32,
+    /// First epochs without alignments with ID embeddings, in which those learn from clicks alone.
+    pub teach_after: u32,
     /// Whether codebooks start from residual k-means on encoder outputs.
     pub kmeans_init: bool,
     /// Lloyd iterations of that k-means.
@@ -319,6 +342,7 @@ impl Default for TrainConfig {
             clip_norm: 0.0,
             table_update: TableUpdate::Lazy,
             quantize_after: 2,
+            teach_after: 0,
             kmeans_init: true,
             kmeans_iterations: 20,
             reset_dead_codes: true,
@@ -355,6 +379,10 @@ impl TrainConfig {
         if self.quantize_after >= self.epochs {
             let expected = format!("less than train.epochs ({})", self.epochs);
             return Err(Error::config("train.quantize_after", expected, self.quantize_after));
+        }
+        if self.teach_after >= self.epochs {
+            let expected = format!("less than train.epochs ({})", self.epochs);
+            return Err(Error::config("train.teach_after", expected, self.teach_after));
         }
         Ok(())
     }

@@ -102,6 +102,7 @@ struct DasObjective<'a> {
     das: Das,
     phase: Phase,
     batch_size: usize,
+    teach_after: u64,
     inputs: Inputs<'a>,
     seed: u64,
     builder: BatchBuilder<'a>,
@@ -123,11 +124,12 @@ impl<'a> DasObjective<'a> {
             das: Das::new(run.device, model, views, popularity, run.seed)?,
             phase,
             batch_size: config.batch_size,
+            teach_after: u64::from(config.teach_after),
             inputs,
             seed: run.seed,
             builder: match phase {
                 Phase::Collaborative => builder.without_content(),
-                Phase::Joint | Phase::Frozen => builder,
+                Phase::Joint | Phase::WarmUp | Phase::Frozen => builder,
             },
             epoch: ClickEpoch::default(),
         })
@@ -158,6 +160,9 @@ impl Objective for DasObjective<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: u64) {
+        if matches!(self.phase, Phase::Joint | Phase::WarmUp) {
+            self.phase = if epoch < self.teach_after { Phase::WarmUp } else { Phase::Joint };
+        }
         // The last one goes before the next is drawn: a log of both is a log too many.
         self.epoch = ClickEpoch::default();
         self.epoch = self.inputs.clicks.epoch(self.seed, epoch);
@@ -186,11 +191,16 @@ impl Objective for DasObjective<'_> {
     fn tokenizer(&self) -> Result<Option<NeuralTokenizer>> {
         match self.phase {
             Phase::Collaborative => Ok(None),
-            Phase::Joint | Phase::Frozen => self.das.tokenizer().map(Some),
+            Phase::Joint | Phase::WarmUp | Phase::Frozen => self.das.tokenizer().map(Some),
         }
     }
 
     fn identity(&self) -> Value {
-        json!({ "das": self.das.config(), "phase": format!("{:?}", self.phase) })
+        let phase = match self.phase {
+            Phase::Joint | Phase::WarmUp => "Joint",
+            Phase::Collaborative => "Collaborative",
+            Phase::Frozen => "Frozen",
+        };
+        json!({ "das": self.das.config(), "phase": phase })
     }
 }

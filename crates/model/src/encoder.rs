@@ -5,6 +5,7 @@ use das_nn::Params;
 use das_nn::safetensors_io::NamedTensor;
 
 use crate::Result;
+use crate::adapter;
 use crate::codebooks::{Codebooks, TensorMap, float_map};
 use crate::frozen::FrozenMlp;
 use crate::fusion::join_projections;
@@ -31,7 +32,8 @@ pub struct EncodedRows {
 impl SideEncoder {
     /// Copies the weights of `side` out of a model's parameters; ID tables stay where they are.
     pub fn from_params(params: &Params, side: Side) -> Result<SideEncoder> {
-        let parts = ["encoder", "decoder", "codebook"].map(|part| format!("{side}.{part}."));
+        let parts = ["adapter", "encoder", "decoder", "codebook"];
+        let parts = parts.map(|part| format!("{side}.{part}."));
         let is_part = |name: &str| parts.iter().any(|part| name.starts_with(part));
         let mut tensors: TensorMap = params
             .ids()
@@ -42,7 +44,9 @@ impl SideEncoder {
                 (params.name(id).to_string(), (shape, tensor.to_vec()))
             })
             .collect();
-        join_projections(&mut tensors, &format!("{side}.encoder"));
+        let encoder = format!("{side}.encoder");
+        join_projections(&mut tensors, &encoder);
+        adapter::fold(&mut tensors, &format!("{side}.adapter"), &encoder);
         SideEncoder::from_map(tensors, side)
     }
 

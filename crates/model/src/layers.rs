@@ -38,6 +38,11 @@ impl Linear {
         Ok(Linear { weight, bias })
     }
 
+    /// The layer of parameters that are there.
+    pub(crate) fn of(weight: ParamId, bias: ParamId) -> Linear {
+        Linear { weight, bias }
+    }
+
     /// x `[n, fan_in]` → `[n, fan_out]`.
     pub(crate) fn forward(self, tape: &mut Tape<'_>, x: Var, act: Activation) -> Var {
         tape.linear(x, self.weight, self.bias, act)

@@ -6,6 +6,7 @@
 //! ours. [`train_method`] trains any [`Method`], and the result is behind the [`Tokenizer`] trait
 //! that all of them share. [`Das`] records the objective of one step of DAS.
 
+mod adapter;
 mod baselines;
 mod batch;
 mod codebooks;

@@ -25,7 +25,7 @@ pub(crate) fn align(
     tape: &mut Tape<'_>,
     batch: &Batch,
     quantized: [Option<Var>; 2],
-    unbiased: Option<&Unbiased>,
+    teachers: Option<&Unbiased>,
     terms: &mut DasTerms<'_>,
 ) {
     let config = terms.config;
@@ -37,17 +37,24 @@ pub(crate) fn align(
         [&batch.user, &batch.item].map(|side| InfoNce { mask: side.repeats.as_ref(), ..base });
     let click = InfoNce { mask: batch.positives.as_ref(), ..base };
     let click_transposed = InfoNce { mask: batch.positives_transposed.as_ref(), ..base };
-    if let Some(unbiased) = unbiased {
+    if let Some(teachers) = teachers {
+        let [interest, property] = [teachers.interest, teachers.property]
+            .map(|teacher| if config.teacher_gradient { teacher } else { tape.detach(teacher) });
         let pairs = [
-            (Term::QuPro, &user, unbiased.property, click),
-            (Term::QiInt, &item, unbiased.interest, click_transposed),
-            (Term::QuInt, &user, unbiased.interest, user_repeats),
-            (Term::QiPro, &item, unbiased.property, item_repeats),
+            (Term::QuPro, &user, property, &batch.item, click),
+            (Term::QiInt, &item, interest, &batch.user, click_transposed),
+            (Term::QuInt, &user, interest, &batch.user, user_repeats),
+            (Term::QiPro, &item, property, &batch.item, item_repeats),
         ];
-        for (term, side, teacher, options) in pairs {
-            if let (true, Some(side)) = (config.enabled(term), side) {
-                terms.add(term, tape.info_nce(side.clicks, teacher, &options));
-            }
+        for (term, side, teacher, taught_by, options) in pairs {
+            let (true, Some(side)) = (config.enabled(term), side) else { continue };
+            let trusted = taught_by.trust.as_deref().map(|trust| Trusted::new(trust, options));
+            let (weights, share) = match &trusted {
+                Some(trusted) => (Some(&trusted.weights[..]), trusted.share),
+                None => (options.row_weights, 1.0),
+            };
+            let options = InfoNce { row_weights: weights, ..options };
+            terms.add_share(term, tape.info_nce(side.clicks, teacher, &options), share);
         }
     }
     for (term, side) in [(Term::CoU, &user), (Term::CoI, &item)] {
@@ -60,6 +67,23 @@ pub(crate) fn align(
     }
     if let (true, Some(user), Some(item)) = (config.enabled(Term::QuQi), &user, &item) {
         terms.add(Term::QuQi, tape.info_nce(user.clicks, item.clicks, &click));
+    }
+}
+
+/// Clicks weighted by how far their teachers are trusted.
+struct Trusted {
+    weights: Vec<f32>,
+    /// What is left of the clicks' weight: a contrast is a mean, whatever its weights add up to.
+    share: f32,
+}
+
+impl Trusted {
+    fn new(trust: &[f32], options: InfoNce<'_>) -> Trusted {
+        let ones = vec![1.0; trust.len()];
+        let clicks = options.row_weights.unwrap_or(&ones);
+        let weights: Vec<f32> = trust.iter().zip(clicks).map(|(t, w)| t * w).collect();
+        let share = weights.iter().sum::<f32>() / clicks.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        Trusted { weights, share }
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Phase {
     /// All of it: one stage.
     #[default]
     Joint,
+    /// All but the alignments with ID embeddings, which learn from clicks first.
+    WarmUp,
     /// L_cf alone: the first of two stages.
     Collaborative,
     /// The rest, with the ID-based model as it stands: the second of two stages.
@@ -43,6 +45,7 @@ impl ModelConfig {
             commitment_weight: self.commitment_weight,
             reduction: self.reduction,
             fusion: self.fusion,
+            adapter_rank: self.adapter_rank,
             straight_to_codes: self.align_codes,
         }
     }
@@ -125,14 +128,21 @@ impl Das {
         let mut terms = DasTerms { config: &self.config, terms: StepTerms::default() };
         let quantized = match phase {
             Phase::Collaborative => [None, None],
-            Phase::Joint | Phase::Frozen => self.tokenize(tape, batch, quantize, &mut terms),
+            Phase::Joint | Phase::WarmUp | Phase::Frozen => {
+                self.tokenize(tape, batch, quantize, &mut terms)
+            }
         };
-        let unbiased = self.icdm.as_ref().map(|icdm| match phase {
+        let mut teachers = self.icdm.as_ref().map(|icdm| match phase {
             Phase::Frozen => icdm.frozen(tape, batch),
-            Phase::Joint | Phase::Collaborative => icdm.forward(tape, batch, &mut terms),
+            Phase::Joint | Phase::WarmUp | Phase::Collaborative => {
+                icdm.forward(tape, batch, &mut terms)
+            }
         });
+        if phase == Phase::WarmUp {
+            teachers = None;
+        }
         if self.config.beta > 0.0 {
-            mdam::align(tape, batch, quantized, unbiased.as_ref(), &mut terms);
+            mdam::align(tape, batch, quantized, teachers.as_ref(), &mut terms);
         }
         terms.terms
     }
@@ -146,19 +156,22 @@ impl Das {
         terms: &mut DasTerms<'_>,
     ) -> [Option<Var>; 2] {
         let sides = [
-            (&self.tokenizers[0], &batch.user, Term::RecU, Term::RqU),
-            (&self.tokenizers[1], &batch.item, Term::RecI, Term::RqI),
+            (&self.tokenizers[0], &batch.user, [Term::RecU, Term::RqU, Term::AdaptU]),
+            (&self.tokenizers[1], &batch.item, [Term::RecI, Term::RqI, Term::AdaptI]),
         ];
-        sides.map(|(uism, side, reconstruction, quantization)| {
+        sides.map(|(uism, side, [reconstruction, quantization, adaptation])| {
             let uism = uism.as_ref()?;
             let x = tape.input_slice(side.rows, side.content_dim(), &side.content);
             let output = uism.forward(tape, x, quantize);
             if terms.config.enabled(reconstruction) {
-                let loss = uism.reconstruction(tape, x, &side.content, output.quantized);
+                let loss = uism.reconstruction(tape, &output, &side.content);
                 terms.add(reconstruction, loss);
             }
             if let Some(loss) = output.quantization {
                 terms.add(quantization, loss);
+            }
+            if let (true, Some(shift)) = (terms.config.enabled(adaptation), output.shift) {
+                terms.add(adaptation, uism.adaptation(tape, shift));
             }
             Some(output.quantized)
         })
@@ -173,6 +186,11 @@ pub(crate) struct DasTerms<'a> {
 
 impl DasTerms<'_> {
     pub(crate) fn add(&mut self, term: Term, value: Var) {
-        self.terms.add(term.name(), self.config.weight(term), value);
+        self.add_share(term, value, 1.0);
+    }
+
+    /// Adds a term that enters the loss with `share` of its weight.
+    pub(crate) fn add_share(&mut self, term: Term, value: Var, share: f32) {
+        self.terms.add(term.name(), self.config.weight(term) * share, value);
     }
 }

@@ -52,6 +52,8 @@ terms! {
     RecI "rec_i" Sem false "Reconstruction ‖x − x̂‖² of items.",
     RqU "rq_u" Sem false "Codebook and commitment terms of the user quantizer.",
     RqI "rq_i" Sem false "Codebook and commitment terms of the item quantizer.",
+    AdaptU "adapt_u" Sem false "‖x′ − x‖²: how far the adapter moves content of users.",
+    AdaptI "adapt_i" Sem false "‖x′ − x‖²: how far the adapter moves content of items.",
     CfBiased "cf_biased" Cf true "L(c_u, c_i) on clicks, through the towers, with logQ correction.",
     CfUnbiased "cf_unbiased" Cf true "L(c_u^int, c_i^pro) on clicks.",
     CfItems "cf_items" Cf true "L(c_i^pro, c_i'^pro) on co-clicked items (ours, not in the paper).",
@@ -72,8 +74,12 @@ impl Term {
     /// Whether the term trains the tokenizer of `side`; it falls away where that has none.
     pub fn trains(self, side: Side) -> bool {
         match self {
-            Term::RecU | Term::RqU | Term::QuPro | Term::QuInt | Term::CoU => side == Side::User,
-            Term::RecI | Term::RqI | Term::QiInt | Term::QiPro | Term::CoI => side == Side::Item,
+            Term::RecU | Term::RqU | Term::AdaptU | Term::QuPro | Term::QuInt | Term::CoU => {
+                side == Side::User
+            }
+            Term::RecI | Term::RqI | Term::AdaptI | Term::QiInt | Term::QiPro | Term::CoI => {
+                side == Side::Item
+            }
             Term::QuQi => true,
             _ => false,
         }

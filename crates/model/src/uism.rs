@@ -9,6 +9,7 @@ use das_nn::{Codes, ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
 use rand::Rng;
 
 use crate::Result;
+use crate::adapter::Adapter;
 use crate::config::{Fusion, Reduction};
 use crate::fusion::Encoder;
 use crate::layers::{Mlp, normal};
@@ -28,6 +29,8 @@ pub(crate) struct UismConfig {
     pub(crate) reduction: Reduction,
     /// How the encoder joins views.
     pub(crate) fusion: Fusion,
+    /// Rank of the content adapter; 0 has none.
+    pub(crate) adapter_rank: usize,
     /// Whether a gradient that arrives at q also reaches the chosen codes.
     pub(crate) straight_to_codes: bool,
 }
@@ -37,6 +40,7 @@ pub(crate) struct UismConfig {
 pub(crate) struct Uism {
     config: UismConfig,
     views: Views,
+    adapter: Option<Adapter>,
     encoder: Encoder,
     decoder: Mlp,
     codebooks: Vec<ParamId>,
@@ -48,6 +52,10 @@ pub(crate) struct UismOutput {
     pub(crate) quantized: Var,
     /// Codebook and commitment terms; none while nothing is quantized.
     pub(crate) quantization: Option<Var>,
+    /// x, `[n, content_dim]`, or what the adapter made of it: what is to be reconstructed.
+    pub(crate) content: Var,
+    /// x′ − x, where there is an adapter.
+    pub(crate) shift: Option<Var>,
     /// The chosen codes, `[n, levels]`, unless nothing is quantized.
     pub(crate) codes: Option<Codes>,
 }
@@ -61,6 +69,13 @@ impl Uism {
         config: UismConfig,
         rng: &mut impl Rng,
     ) -> Result<Uism> {
+        let adapter = match config.adapter_rank {
+            0 => None,
+            rank => {
+                let (name, dim) = (format!("{side}.adapter"), views.dim());
+                Some(Adapter::new(params, &name, dim, rank, rng)?)
+            }
+        };
         let mut widths = [&config.hidden[..], &[config.code_dim]].concat();
         let name = format!("{side}.encoder");
         let encoder = Encoder::new(params, &name, &views, config.fusion, &widths, rng)?;
@@ -75,7 +90,7 @@ impl Uism {
             let name = codebook_name(side, level);
             codebooks.push(params.add(&name, ParamKind::Dense, rows, cols, &values)?);
         }
-        Ok(Uism { config, views, encoder, decoder, codebooks })
+        Ok(Uism { config, views, adapter, encoder, decoder, codebooks })
     }
 
     /// The codebooks, coarse level first.
@@ -86,9 +101,13 @@ impl Uism {
     /// Encodes and quantizes content `x` `[n, content_dim]`.
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var, quantize: bool) -> UismOutput {
         let (config, (n, _)) = (&self.config, tape.shape(x));
-        let z = self.encoder.forward(tape, x);
+        let shift = self.adapter.as_ref().map(|adapter| adapter.shift(tape, x));
+        let adapted = shift.map_or(x, |shift| tape.add(x, shift));
+        let z = self.encoder.forward(tape, adapted);
+        // The target is what it is: the adapter does not move content to where it is met.
+        let content = if shift.is_some() { tape.detach(adapted) } else { x };
         if !quantize {
-            return UismOutput { quantized: z, quantization: None, codes: None };
+            return UismOutput { quantized: z, quantization: None, content, shift, codes: None };
         }
         let levels = self.codebooks.len();
         let options = QuantizeOptions {
@@ -100,26 +119,38 @@ impl Uism {
         UismOutput {
             quantized: output.through,
             quantization: Some(output.loss),
+            content,
+            shift,
             codes: Some(output.codes),
         }
     }
 
-    /// ‖x − x̂‖² of what `forward` made of `x`, whose values are `content`, reduced as configured.
+    /// ‖x − x̂‖² of what `forward` made of x, whose values are `content`, reduced as configured.
     /// A view that an entity lacks counts as met.
     pub(crate) fn reconstruction(
         &self,
         tape: &mut Tape<'_>,
-        x: Var,
+        output: &UismOutput,
         content: &[f32],
-        quantized: Var,
     ) -> Var {
-        let (n, content_dim) = tape.shape(x);
-        let mut reconstructed = self.decoder.forward(tape, quantized);
+        let (n, content_dim) = tape.shape(output.content);
+        let mut target = output.content;
+        let mut reconstructed = self.decoder.forward(tape, output.quantized);
         if let Some(present) = self.views.present(content) {
             let present = tape.input_slice(n, content_dim, &present);
             reconstructed = tape.multiply(reconstructed, present);
+            if output.shift.is_some() {
+                target = tape.multiply(target, present);
+            }
         }
-        tape.mse(reconstructed, x, scale(self.config.reduction, n, content_dim))
+        tape.mse(reconstructed, target, scale(self.config.reduction, n, content_dim))
+    }
+
+    /// ‖x′ − x‖² of `shift`, the adapter's, reduced as configured.
+    pub(crate) fn adaptation(&self, tape: &mut Tape<'_>, shift: Var) -> Var {
+        let (n, content_dim) = tape.shape(shift);
+        let none = tape.input_slice(n, content_dim, &vec![0.0; n * content_dim]);
+        tape.mse(shift, none, scale(self.config.reduction, n, content_dim))
     }
 }
 
@@ -155,6 +186,7 @@ mod tests {
             commitment_weight: 0.25,
             reduction: Reduction::Sum,
             fusion: Fusion::Sum,
+            adapter_rank: 0,
             straight_to_codes: false,
         };
         let mut params = Params::new(&Device::cpu());
@@ -164,7 +196,7 @@ mod tests {
         let mut tape = Tape::new(&params);
         let x = tape.input_slice(2, 3, &content);
         let output = uism.forward(&mut tape, x, true);
-        let loss = uism.reconstruction(&mut tape, x, &content, output.quantized);
+        let loss = uism.reconstruction(&mut tape, &output, &content);
         let encoder = SideEncoder::from_params(&params, side).unwrap();
         let made = encoder.decode(&encoder.encode(&content).quantized);
         let squares: Vec<f32> = content.iter().zip(&made).map(|(x, y)| (x - y).powi(2)).collect();

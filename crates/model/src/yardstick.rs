@@ -204,6 +204,7 @@ fn batch(data: &Source, n: usize) -> Result<Batch> {
             content: data.f32[&format!("{letter}.x{n}")].1.clone(),
             anchors: (0..rows as u32).collect(),
             log_q: vec![0.0; rows],
+            trust: None,
             repeats: None,
             partners: Some(Partners {
                 positions: permutation.clone(),

@@ -122,6 +122,7 @@ impl<'a> RowsObjective<'a> {
             commitment_weight,
             reduction,
             fusion: Fusion::Sum,
+            adapter_rank: 0,
             straight_to_codes: false,
         };
         let uism = Uism::new(&mut params, side, content.views(), shape, &mut rng)?;
@@ -145,7 +146,7 @@ impl<'a> RowsObjective<'a> {
         let names = TermNames::of(self.side);
         let x = tape.input_slice(batch.rows.len(), self.content.dim(), &batch.content);
         let output = self.uism.forward(tape, x, quantize);
-        let reconstruction = self.uism.reconstruction(tape, x, &batch.content, output.quantized);
+        let reconstruction = self.uism.reconstruction(tape, &output, &batch.content);
         terms.add(names.reconstruction, 1.0, reconstruction);
         if let Some(loss) = output.quantization {
             terms.add(names.quantization, 1.0, loss);

@@ -7,4 +7,5 @@ mod conformance;
 mod golden;
 mod qarm;
 mod rqkmeans;
+mod teachers;
 mod training;

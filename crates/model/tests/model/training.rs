@@ -136,7 +136,7 @@ fn every_term_can_be_switched_off_and_is_then_absent() {
         Term::ALL.iter().filter(logged).copied().collect::<Vec<Term>>()
     };
     for &term in Term::ALL {
-        let mut config = model();
+        let mut config = ModelConfig { adapter_rank: 2, ..model() };
         config.terms.set(Term::QuQi, 1.0);
         config.terms.set(term, 0.0);
         if matches!(term, Term::RqU | Term::RqI) {
