@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use das_data::SplitKind;
+use das_data::synthetic::MarketConfig;
 
 /// Arguments of `das import`.
 #[derive(Debug, Args)]
@@ -68,6 +69,35 @@ pub enum ImportFormat {
     Movielens,
     /// Amazon reviews of 2014, 2018 or 2023
     Amazon,
+}
+
+/// Arguments of `das market`.
+#[derive(Debug, Args)]
+pub struct MarketArgs {
+    /// The data-set folder to write; it must not exist or be empty
+    #[arg(long, value_name = "DATA")]
+    pub out: PathBuf,
+    /// Users
+    #[arg(long, value_name = "N", default_value_t = MarketConfig::default().users)]
+    pub users: usize,
+    /// Items
+    #[arg(long, value_name = "N", default_value_t = MarketConfig::default().items)]
+    pub items: usize,
+    /// Rounds of exposure; a round is a day
+    #[arg(long, value_name = "N", default_value_t = MarketConfig::default().rounds)]
+    pub rounds: usize,
+    /// Items that a user sees in a round
+    #[arg(long, value_name = "N", default_value_t = MarketConfig::default().slots)]
+    pub slots: usize,
+    /// Last rounds in which all items are shown alike, whatever was clicked before
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub unbiased_rounds: usize,
+    /// Seed of the market
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `das tuning-set`.

@@ -15,7 +15,7 @@ pub use self::bench::{
     Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchModel,
     BenchRetrieveArgs, BenchScaleArgs, BenchStepArgs,
 };
-pub use self::data::{ImportArgs, ImportFormat, TuningSetArgs};
+pub use self::data::{ImportArgs, ImportFormat, MarketArgs, TuningSetArgs};
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
 /// behaviour, learned in one stage.
@@ -36,6 +36,9 @@ pub enum Command {
     /// Turn a click log of another format into a data-set folder
     #[command(after_help = crate::commands::import::EXAMPLES)]
     Import(Box<ImportArgs>),
+    /// Write a generated market of any size as a data set, with its truth beside it
+    #[command(after_help = "Example:\n  das market --users 40000 --unbiased-rounds 1 --out market")]
+    Market(MarketArgs),
     /// Write a data set without its test rows, to tune settings on
     #[command(after_help = "Example:\n  das tuning-set --data shop --out shop-tuning\n  \
         das compare --data shop-tuning --variants candidates.toml --out tuning")]

@@ -9,6 +9,7 @@ mod encode;
 mod export;
 pub mod import;
 mod inspect;
+mod market;
 mod recommend;
 mod report;
 mod train;
@@ -21,6 +22,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Market(args) => market::run(&args),
         Command::TuningSet(args) => tuning_set::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Embed(args) => embed::run(&args),

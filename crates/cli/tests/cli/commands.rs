@@ -15,6 +15,7 @@ fn every_command_explains_itself_with_an_example() {
     let commands = [
         "demo",
         "import",
+        "market",
         "tuning-set",
         "embed",
         "train",
@@ -217,6 +218,24 @@ fn a_tuning_set_trains_without_the_test_rows() {
     bench.train("tuning", "run", &["data.split=per-user-time"]);
     let mut again = das(["tuning-set", "--data"]);
     fail(again.arg(&data).arg("--out").arg(&out), 1, &["tuning", "not empty"]);
+}
+
+#[test]
+fn a_market_of_any_size_is_written_with_its_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("market");
+    let sizes = ["--users", "30", "--items", "60", "--rounds", "3", "--slots", "8", "--seed", "2"];
+    let mut command = das(["market", "--unbiased-rounds", "1", "--out"]);
+    let report = succeed_json(command.arg(&out).args(sizes));
+    let data = DataSet::open(&out).unwrap();
+    assert_eq!(report["exposures"], json!(30 * 3 * 8));
+    assert_eq!((data.interactions().len(), data.item_ids().len()), (720, 60));
+    assert!(out.join("item_truth.parquet").is_file() && out.join("user_truth.parquet").is_file());
+    fail(das(["market", "--out"]).arg(&out).args(sizes), 1, &["market", "not empty"]);
+    let other = folder.path().join("other");
+    let mut command = das(["market", "--unbiased-rounds", "10", "--out"]);
+    fail(command.arg(&other), 1, &["unbiased_rounds: 10", "less than the 10 rounds"]);
+    assert!(!other.exists());
 }
 
 #[test]

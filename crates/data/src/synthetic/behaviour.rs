@@ -40,11 +40,13 @@ pub(super) fn simulate(
     let mut log = Vec::with_capacity(config.users * config.rounds * config.slots);
     for round in 0..config.rounds {
         let popularity = Popularity::new(&clicks);
+        let biased = round + config.unbiased_rounds < config.rounds;
         let start = START + round as i64 * ROUND_SECONDS;
         let first = log.len();
         for (user, seen) in seen.iter_mut().enumerate() {
             for _ in 0..config.slots {
-                let item = market.draw_unseen(user, &popularity, seen, rng);
+                let policy = biased.then_some(&popularity);
+                let item = market.draw_unseen(user, policy, seen, rng);
                 seen.push(item as u32);
                 let clicked = rng.random_bool(market.click_chance(user, item, &popularity));
                 let time = start + rng.random_range(0..ROUND_SECONDS);
@@ -124,14 +126,17 @@ impl<'a> Simulation<'a> {
     fn draw_unseen(
         &self,
         user: usize,
-        popularity: &Popularity,
+        policy: Option<&Popularity>,
         seen: &[u32],
         rng: &mut impl Rng,
     ) -> usize {
         // At most half of the items are ever seen, so an even draw ends the loop soon even
         // where a popular or targeted pool is used up.
         loop {
-            let item = self.draw_item(user, popularity, rng);
+            let item = match policy {
+                Some(popularity) => self.draw_item(user, popularity, rng),
+                None => rng.random_range(0..self.config.items),
+            };
             if !seen.contains(&(item as u32)) {
                 return item;
             }

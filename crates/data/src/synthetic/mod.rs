@@ -15,9 +15,10 @@
 //! conformity `κ_u ~ U(0, 1)` says how far `u` follows what is popular.
 //!
 //! *Exposure.* In each round each user gets the same number of slots, never an item twice. A
-//! slot is filled, with the shares of [`MarketConfig`], by popularity
+//! slot is filled, unless the round is one of the last that are unbiased, with the shares of [`MarketConfig`], by popularity
 //! (`P(i) ∝ (1 + n_i)^γ`, `n_i` the clicks of `i` in earlier rounds), by targeting (a topic
-//! drawn from `θ_u`, then any item of it), or evenly. So early luck and appeal are amplified
+//! drawn from `θ_u`, then any item of it), or evenly. Unbiased rounds fill every slot evenly: what
+//! is clicked there is liked, not merely shown. In the others early luck and appeal are amplified
 //! from round to round: items are seen because they were clicked before.
 //!
 //! *Clicks.* `P(click | u, i) = σ(b + w_m θ_u(t_i, s_i) / max θ_u + w_c κ_u z_i + w_a a_i)`,
@@ -67,6 +68,9 @@ pub struct MarketConfig {
     pub popularity_share: f64,
     /// Share of the slots that are targeted at the user's topics; the rest is filled evenly.
     pub targeted_share: f64,
+    /// Last rounds in which every slot is filled evenly: a test on what people like, whatever
+    /// they were shown before.
+    pub unbiased_rounds: usize,
 }
 
 impl Default for MarketConfig {
@@ -81,6 +85,7 @@ impl Default for MarketConfig {
             slots: 12,
             popularity_share: 0.4,
             targeted_share: 0.45,
+            unbiased_rounds: 0,
         }
     }
 }
@@ -117,6 +122,13 @@ impl MarketConfig {
         }
         if u32::try_from(exposures.saturating_mul(self.users)).is_err() {
             return Err(Error::Config("market: more than 2^32 exposures".into()));
+        }
+        if self.unbiased_rounds >= self.rounds {
+            let (unbiased, rounds) = (self.unbiased_rounds, self.rounds);
+            let message = format!(
+                "market unbiased_rounds: {unbiased}, expected less than the {rounds} rounds"
+            );
+            return Err(Error::Config(message));
         }
         let shares = [self.popularity_share, self.targeted_share];
         if shares.iter().any(|share| !(0.0..=1.0).contains(share))

@@ -94,6 +94,27 @@ fn clicks_follow_interest_appeal_and_conformity() {
 }
 
 #[test]
+fn unbiased_rounds_show_all_items_alike_and_change_nothing_before() {
+    let config = MarketConfig { rounds: 6, ..small() };
+    let biased = Market::generate(&config, 4).unwrap();
+    let market = Market::generate(&MarketConfig { unbiased_rounds: 2, ..config }, 4).unwrap();
+    let start = 1_700_000_000 + 4 * 86_400;
+    let of_rounds = |market: &Market, last: bool| -> Vec<u32> {
+        let rows = market.log.order.iter().zip(&market.log.items);
+        rows.filter(|(time, _)| (**time >= start) == last).map(|(_, &item)| item).collect()
+    };
+    assert_eq!(of_rounds(&market, false), of_rounds(&biased, false));
+    let top_tenth = |market: &Market| {
+        let mut shown = vec![0; 800];
+        of_rounds(market, true).iter().for_each(|&item| shown[item as usize] += 1);
+        share_of_top_tenth(&shown)
+    };
+    // What was shown often before is left out of later rounds, so the share is near a tenth only.
+    let (even, bent) = (top_tenth(&market), top_tenth(&biased));
+    assert!(even < 0.15 && bent > 0.2, "{even} and {bent}");
+}
+
+#[test]
 fn text_tells_topics_and_behaviour_tells_sub_topics() {
     let market = Market::generate(&small(), 5).unwrap();
     let truth = &market.truth;
@@ -180,6 +201,10 @@ fn sizes_that_cannot_work_are_refused() {
     assert_says(&message(MarketConfig { users: 0, ..base() }), &["market users: 0"]);
     assert_says(&message(MarketConfig { topics: 41, ..base() }), &["41", "8 super-topics"]);
     assert_says(&message(MarketConfig { slots: 900, ..base() }), &["9000 exposures", "3000 items"]);
+    assert_says(
+        &message(MarketConfig { unbiased_rounds: 10, ..base() }),
+        &["market unbiased_rounds: 10", "less than the 10 rounds"],
+    );
     assert_says(
         &message(MarketConfig { popularity_share: 0.9, ..base() }),
         &["0.9, 0.45", "parts of 1"],
