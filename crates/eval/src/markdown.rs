@@ -1,11 +1,11 @@
 //! The tables of a comparison in Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::metric::{Best, REFERENCE, best};
 use crate::pairs::Pair;
-use crate::records::{Record, Task};
+use crate::records::{Record, Task, by_seed};
 use crate::stats::{Interval, confidence_interval};
 
 /// Differences with a p below this are marked.
@@ -46,8 +46,9 @@ fn columns(task: Task) -> Vec<(&'static str, &'static str)> {
 }
 
 /// One table for each task and variant: methods by row, metrics by column, mean ± half of the
-/// 95 % interval over seeds, the best mean bold. † marks differences from the [`REFERENCE`], or
-/// from the first method where it takes no part, with p < 0.05 where `pairs` has them.
+/// 95 % interval over seeds, repeats of a seed averaged, the best mean bold. † marks differences
+/// from the [`REFERENCE`], or from the first method where it takes no part, with p < 0.05 where
+/// `pairs` has them.
 pub fn summary(records: &[Record], pairs: &[Pair]) -> String {
     let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Vec<&Record>>> = BTreeMap::new();
     for record in records {
@@ -78,11 +79,10 @@ fn table(
     pairs: &[&Pair],
     reference: Option<&str>,
 ) {
-    let values = |records: &[&Record], metric: &str| -> Vec<f64> {
-        records.iter().filter_map(|record| record.metrics.get(metric).copied()).collect()
+    let interval = |method: &str, metric: &str| {
+        let seeds = by_seed(methods[method].iter().copied(), metric);
+        confidence_interval(&seeds.into_values().collect::<Vec<_>>())
     };
-    let interval =
-        |method: &str, metric: &str| confidence_interval(&values(&methods[method], metric));
     let mut columns = columns(task);
     columns.retain(|(metric, _)| methods.keys().any(|m| interval(m, metric).is_some()));
     let titles: Vec<&str> = columns.iter().map(|(_, title)| *title).collect();
@@ -90,7 +90,7 @@ fn table(
     let _ = writeln!(text, "|---|---|{}", "---|".repeat(columns.len()));
     let mut marked = false;
     for (&method, records) in methods {
-        let _ = write!(text, "| {} | {} |", escape(method), records.len());
+        let _ = write!(text, "| {} | {} |", escape(method), seeds(records));
         for (metric, _) in &columns {
             let found = interval(method, metric);
             let all = methods.keys().filter_map(|m| interval(m, metric));
@@ -105,9 +105,18 @@ fn table(
         let reference = escape(reference);
         let _ = write!(
             text,
-            "\n† differs from {reference}: p < {SIGNIFICANT}, paired bootstrap over users, seeds \
-             pooled, not corrected for the number of pairs.\n"
+            "\n† differs from {reference}: p < {SIGNIFICANT}, paired bootstrap over users and \
+             seeds, not corrected for the number of pairs.\n"
         );
+    }
+}
+
+/// The seeds of a method, and its trainings where a seed has several.
+fn seeds(records: &[&Record]) -> String {
+    let seeds: BTreeSet<u64> = records.iter().map(|record| record.run.seed).collect();
+    match (seeds.len(), records.len()) {
+        (seeds, trainings) if seeds == trainings => seeds.to_string(),
+        (seeds, trainings) => format!("{seeds} ({trainings} trainings)"),
     }
 }
 
@@ -142,7 +151,7 @@ fn cell(found: Option<Interval>, bold: bool, mark: bool) -> String {
 }
 
 /// Keeps a name from ending its cell or being read as markup.
-fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     let special = |c: char| matches!(c, '|' | '\\' | '*' | '`' | '<' | '_' | '[');
     name.chars()
         .filter(|c| !c.is_control())

@@ -1,34 +1,15 @@
 //! Methods against each other, user by user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::records::{PerUser, Run, Task};
-use crate::stats::{PairedDifference, Weighted, paired_bootstrap};
+use crate::samples::{Runs, Sample, common, resample, user_metrics};
+use crate::stats::PairedDifference;
 
-/// A metric that is a mean over users.
-struct UserMetric {
-    /// Its name in records.
-    name: &'static str,
-    /// The column with each user's value.
-    column: &'static str,
-    /// The column with each user's weight in the mean, where it is not a plain one.
-    weight: Option<&'static str>,
-}
-
-/// The column with the number of a user's queries; 1 for all where it is absent.
-pub(crate) const QUERIES: &str = "queries";
-
-const RETRIEVAL: [UserMetric; 2] = [
-    UserMetric { name: "recall@10", column: "recall@10", weight: Some(QUERIES) },
-    UserMetric { name: "ndcg@10", column: "ndcg@10", weight: Some(QUERIES) },
-];
-
-const CLICKS: [UserMetric; 2] = [
-    UserMetric { name: "uauc", column: "auc", weight: None },
-    UserMetric { name: "gauc", column: "auc", weight: Some("rows") },
-];
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 2000;
 
 /// One line of `pairs.jsonl`: metric of `a` minus metric of `b`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,31 +24,28 @@ pub struct Pair {
     pub a: String,
     /// The other.
     pub b: String,
-    /// Difference, interval, p and number of users.
+    /// Difference, interval, p and what stands behind them.
     #[serde(flatten)]
     pub difference: PairedDifference,
 }
 
-/// The paired bootstrap of every metric that is a mean over users, between every two methods of
-/// the same task and variant. A user's values are averaged over the seeds of a method first.
-/// Users that a method has no value for are left out of its pairs.
+/// The bootstrap over users and seeds of every metric that is a mean over users, between every two
+/// methods of the same task and variant. The repeats of a seed are averaged first. Users that a
+/// method has no value for are left out of its pairs.
 pub fn pairs(runs: &[(Run, PerUser)], seed: u64) -> Vec<Pair> {
-    let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Vec<&PerUser>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Task, &str), BTreeMap<&str, Runs<'_>>> = BTreeMap::new();
     for (run, per_user) in runs {
         let group = groups.entry((run.task, &run.variant)).or_default();
-        group.entry(&run.method).or_default().push(per_user);
+        group.entry(&run.method).or_default().push((run, per_user));
     }
     let mut found = Vec::new();
     for ((task, variant), methods) in groups {
-        let metrics = match task {
-            Task::Generative | Task::Cold => &RETRIEVAL[..],
-            Task::Ctr => &CLICKS,
-            Task::Intrinsic => &[],
-        };
-        for metric in metrics {
-            let means: Vec<(&str, BTreeMap<u32, UserMean>)> =
-                methods.iter().map(|(&name, seeds)| (name, over_seeds(seeds, metric))).collect();
-            for (a, b, difference) in compare(&means, seed) {
+        for metric in user_metrics(task) {
+            let samples: Vec<(&str, Sample)> = methods
+                .iter()
+                .filter_map(|(&name, runs)| Some((name, Sample::of(runs, metric)?)))
+                .collect();
+            for (a, b, difference) in compare(&samples, seed) {
                 found.push(Pair {
                     task,
                     variant: variant.to_owned(),
@@ -82,61 +60,32 @@ pub fn pairs(runs: &[(Run, PerUser)], seed: u64) -> Vec<Pair> {
     found
 }
 
-/// A user's value, averaged over seeds, and its weight.
-#[derive(Clone, Copy, Default)]
-struct UserMean {
-    sum: f64,
-    weight: f64,
-    seeds: f64,
-}
-
-impl UserMean {
-    fn mean(&self) -> f64 {
-        self.sum / self.seeds
-    }
-}
-
-fn over_seeds(seeds: &[&PerUser], metric: &UserMetric) -> BTreeMap<u32, UserMean> {
-    let mut means: BTreeMap<u32, UserMean> = BTreeMap::new();
-    for per_user in seeds {
-        let Some(values) = per_user.columns.get(metric.column) else { continue };
-        let weights = metric.weight.and_then(|weight| per_user.columns.get(weight));
-        for (at, (&user, &value)) in per_user.users.iter().zip(values).enumerate() {
-            let mean = means.entry(user).or_default();
-            mean.sum += value;
-            mean.seeds += 1.0;
-            // The same under every seed: it counts the user's test rows.
-            mean.weight = weights.map_or(1.0, |weights| weights[at]);
-        }
-    }
-    means
-}
-
 /// Every two methods over the users of both. Pairs over the same users share their resamples.
 fn compare<'a>(
-    means: &[(&'a str, BTreeMap<u32, UserMean>)],
+    samples: &[(&'a str, Sample)],
     seed: u64,
 ) -> Vec<(&'a str, &'a str, PairedDifference)> {
-    let mut groups: BTreeMap<Vec<u32>, (Vec<[&'a str; 2]>, Weighted)> = BTreeMap::new();
-    for (at, (a, left)) in means.iter().enumerate() {
-        for (b, right) in &means[at + 1..] {
-            let both = left.iter().filter_map(|(&user, a)| Some((user, a, right.get(&user)?)));
-            let both: Vec<(u32, &UserMean, &UserMean)> = both.collect();
-            let users = both.iter().map(|(user, ..)| *user).collect();
-            let weights = || both.iter().map(|(_, a, _)| a.weight).collect();
-            let (names, group) = groups.entry(users).or_insert_with(|| {
-                (Vec::new(), Weighted { weights: weights(), differences: Vec::new() })
-            });
-            names.push([a, b]);
-            let difference = |(_, a, b): &(u32, &UserMean, &UserMean)| a.mean() - b.mean();
-            group.differences.push(both.iter().map(difference).collect());
+    let mut groups: BTreeMap<Vec<u32>, Vec<[usize; 2]>> = BTreeMap::new();
+    for (a, (_, left)) in samples.iter().enumerate() {
+        for (b, (_, right)) in samples.iter().enumerate().skip(a + 1) {
+            groups.entry(common(&left.users, &right.users)).or_default().push([a, b]);
         }
     }
-    let mut found: Vec<_> = groups
-        .values()
-        .flat_map(|(names, group)| names.iter().zip(paired_bootstrap(group, seed)))
-        .filter_map(|(&[a, b], difference)| Some((a, b, difference?)))
-        .collect();
+    let mut found = Vec::new();
+    for (users, pairs) in groups {
+        // A method with users of its own is in no group of the others.
+        let inside: BTreeSet<usize> = pairs.iter().flatten().copied().collect();
+        let inside: Vec<usize> = inside.into_iter().collect();
+        let own: Vec<(&str, &Sample)> =
+            inside.iter().map(|&at| (samples[at].0, &samples[at].1)).collect();
+        let place = |at: usize| inside.partition_point(|&other| other < at);
+        let places: Vec<[usize; 2]> = pairs.iter().map(|pair| pair.map(place)).collect();
+        for ([a, b], resampled) in
+            places.iter().zip(resample(&own, &places, &users, RESAMPLES, seed))
+        {
+            found.extend(resampled.map(|found| (own[*a].0, own[*b].0, found.difference())));
+        }
+    }
     found.sort_by_key(|&(a, b, _)| (a, b));
     found
 }

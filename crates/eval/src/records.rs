@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use das_core::streams::stream;
 use das_core::{DenseMatrix, RowMatrix, files, npy};
 pub use das_recommend::fit::CurvePoint;
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -65,15 +67,34 @@ pub struct Run {
     pub task: Task,
     /// Which form of the task, as in `global-time/sid-only`; empty where there is one.
     pub variant: String,
-    /// The seed of tokenizer and recommender.
+    /// The seed of the tokenizer, and of the recommender of repeat 0.
     pub seed: u64,
+    /// Which training of the recommender on the same IDs, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repeat: u64,
+}
+
+fn is_first(repeat: &u64) -> bool {
+    *repeat == 0
+}
+
+impl Run {
+    /// The seed of the recommender: that of the tokenizer in repeat 0, in others the first number
+    /// of the stream `eval/repeat` with the repeat as its index.
+    pub fn recommender_seed(&self) -> u64 {
+        match self.repeat {
+            0 => self.seed,
+            repeat => stream(self.seed, "eval/repeat", repeat).next_u64(),
+        }
+    }
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Run { method, task, variant, seed } = self;
+        let Run { method, task, variant, seed, repeat } = self;
         let slash = if variant.is_empty() { "" } else { "/" };
-        write!(f, "{method}, {task}{slash}{variant}, seed {seed}")
+        write!(f, "{method}, {task}{slash}{variant}, seed {seed}")?;
+        if *repeat > 0 { write!(f, ", repeat {repeat}") } else { Ok(()) }
     }
 }
 
@@ -123,6 +144,24 @@ pub struct Record {
     /// What a reader should know.
     #[serde(default)]
     pub notes: Vec<String>,
+}
+
+/// A metric by seed, the mean over the repeats of each: trainings on the same IDs are alike, so
+/// seeds, and not trainings, are what an interval counts. Values that are not finite are left out.
+pub fn by_seed<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    metric: &str,
+) -> BTreeMap<u64, f64> {
+    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for record in records {
+        let Some(value) = record.metrics.get(metric).filter(|value| value.is_finite()) else {
+            continue;
+        };
+        let (sum, repeats) = sums.entry(record.run.seed).or_default();
+        *sum += value;
+        *repeats += 1.0;
+    }
+    sums.into_iter().map(|(seed, (sum, repeats))| (seed, sum / repeats)).collect()
 }
 
 /// Each user's figures, for comparisons of methods user by user.

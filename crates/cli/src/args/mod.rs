@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod comparison;
 mod data;
 
 use std::path::PathBuf;
@@ -8,13 +9,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use das_core::Side;
 use das_eval::presets::Preset;
-use das_eval::records::Task;
 use das_model::Method;
 
 pub use self::bench::{
     Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchModel,
     BenchRetrieveArgs, BenchScaleArgs, BenchStepArgs,
 };
+pub use self::comparison::{CompareArgs, ContrastsArgs, ReportArgs};
 pub use self::data::{ImportArgs, ImportFormat, MarketArgs, TuningSetArgs};
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
@@ -88,6 +89,27 @@ pub enum Command {
         --seeds 3 --preset standard --out comparison\n  \
         das compare --data shop --methods das --ablations --tasks generative --out ablations")]
     Compare(CompareArgs),
+    /// Hold claims that were written down beforehand against the records of comparisons
+    #[command(after_help = "Example:\n  \
+        das contrasts --plan plan.toml beauty=comparisons/beauty --out contrasts.jsonl\n\n\
+        A plan:\n  \
+        [[contrast]]\n  \
+        comparison = \"beauty\"\n  \
+        task = \"generative\"               # and variant = \"…\", where the task has several\n  \
+        metric = \"recall@10\"\n  \
+        a = \"das\"\n  \
+        b = \"letter\"\n  \
+        claim = \"ahead\"                   # the default\n  \
+        by = 0.0024                       # or by_relative = 0.08: judged as well\n\n  \
+        [[contrast]]\n  \
+        comparison = \"beauty\"\n  \
+        task = \"cold\"\n  \
+        metric = \"recall@10\"\n  \
+        a = \"das\"\n  \
+        b = \"rqvae\"\n  \
+        claim = \"not-worse\"\n  \
+        margin_relative = 0.02")]
+    Contrasts(ContrastsArgs),
     /// Write one HTML page about a run or a comparison, which works offline and on paper
     #[command(after_help = "Examples:\n  \
         das report runs/first --data shop --out first.html\n  \
@@ -308,67 +330,6 @@ pub struct RecommendArgs {
     /// Override one setting, e.g. retriever.dim=64 or ranker.fit.epochs=4 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `das compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// The data-set folder
-    #[arg(long, value_name = "DATA")]
-    pub data: PathBuf,
-    /// Methods (das, rqvae, rqkmeans, letter, qarm), ablations, ID files, runs, or NAME=FILE
-    #[arg(
-        long,
-        value_name = "METHOD|FILE",
-        value_delimiter = ',',
-        default_value = "das,rqvae,rqkmeans,letter,qarm"
-    )]
-    pub methods: Vec<String>,
-    /// Add every ablation of DAS
-    #[arg(long)]
-    pub ablations: bool,
-    /// Add the rows of a TOML file: a section a row, with the settings that differ
-    #[arg(long, value_name = "FILE")]
-    pub variants: Option<PathBuf>,
-    /// What is measured: intrinsic, generative, ctr, cold
-    #[arg(
-        long,
-        value_name = "TASK",
-        value_delimiter = ',',
-        default_value = "intrinsic,generative"
-    )]
-    pub tasks: Vec<Task>,
-    /// Seeds of each run: 0, 1, … N - 1
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub seeds: u64,
-    /// The budget of recommenders: quick, standard or full
-    #[arg(long, default_value_t = Preset::Standard)]
-    pub preset: Preset,
-    /// The comparison's folder; the same call again goes on where it was interrupted
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    #[command(flatten)]
-    pub settings: Settings,
-    /// Print the records as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `das report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// A run, an artifact folder, or the folder of a comparison
-    #[arg(value_name = "RUN|DIR")]
-    pub target: PathBuf,
-    /// The HTML file to write
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// The data set, for titles of items
-    #[arg(long, value_name = "DATA")]
-    pub data: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -36,7 +36,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
         candidates.iter().map(|(candidate, _)| candidate.name.clone()).collect();
     let given = candidates.iter().filter(|(candidate, _)| !candidate.is_trained());
     let fixed: Vec<String> = given.map(|(candidate, _)| candidate.name.clone()).collect();
-    let plan = Plan::new(&names, &fixed, &args.tasks, args.seeds);
+    let plan = Plan::new(&names, &fixed, &args.tasks, args.seeds, args.repeats);
     plan.check(&data)?;
     let sources = sources(&candidates, &data)?;
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod contrasts;
 mod demo;
 mod describe;
 mod embed;
@@ -33,6 +34,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::TrainRetriever(args) => recommend::retriever(&args),
         Command::TrainRanker(args) => recommend::ranker(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Contrasts(args) => contrasts::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -7,7 +7,7 @@ use das_core::metrics::{DecileMetrics, IntrinsicMetrics};
 pub use das_eval::metric::REFERENCE;
 use das_eval::pairs::Pair;
 use das_eval::records::{Record, Task};
-use das_eval::stats::{Interval, PairedDifference};
+use das_eval::stats::Interval;
 
 /// Everything on the page. What is not there is left out of it and named in `missing`.
 #[derive(Debug, Default)]
@@ -60,32 +60,28 @@ pub struct Board {
 pub struct MethodResults {
     /// Its name.
     pub method: String,
-    /// One record a seed, ascending.
+    /// One record a seed and repeat, ascending.
     pub records: Vec<Record>,
-    /// Every metric over seeds.
+    /// Every metric over seeds, the repeats of a seed averaged.
     pub metrics: BTreeMap<String, Interval>,
 }
 
-/// The reference minus `method` in `metric`, whichever way round the pair stands.
+/// The reference minus `method` in `metric`, whichever way round the pair stands: the difference
+/// and the ends of its interval.
 pub fn difference_of(
     comparison: &Comparison,
     board: &Board,
     metric: &str,
     method: &str,
-) -> Option<PairedDifference> {
+) -> Option<(f64, (f64, f64))> {
     let here = |pair: &&Pair| {
         (pair.task, &pair.variant, &*pair.metric) == (board.task, &board.variant, metric)
     };
     comparison.pairs.iter().filter(here).find_map(|pair| {
         let found = pair.difference;
         match (&*pair.a, &*pair.b) {
-            (REFERENCE, b) if b == method => Some(found),
-            (a, REFERENCE) if a == method => Some(PairedDifference {
-                difference: -found.difference,
-                low: -found.high,
-                high: -found.low,
-                ..found
-            }),
+            (REFERENCE, b) if b == method => Some((found.difference, (found.low, found.high))),
+            (a, REFERENCE) if a == method => Some((-found.difference, (-found.high, -found.low))),
             _ => None,
         }
     })

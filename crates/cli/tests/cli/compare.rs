@@ -21,7 +21,8 @@ const SMALL: [&str; 8] = [
     "rqvae.epochs=3",
 ];
 
-fn compare(bench: &Bench, out: &str, more: &[&str]) -> Command {
+/// `das compare` of small recommenders under one seed, not yet run.
+pub(crate) fn compare(bench: &Bench, out: &str, more: &[&str]) -> Command {
     let mut command = das(["compare", "--preset", "quick", "--seeds", "1", "--data"]);
     command.arg(bench.path("data")).arg("--out").arg(bench.path(out));
     command.arg("--config").arg(bench.path("small.toml"));

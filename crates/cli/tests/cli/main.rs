@@ -7,6 +7,7 @@ mod commands;
 mod common;
 mod compare;
 mod content;
+mod contrasts;
 mod encode;
 mod inspect;
 mod kill_resume;

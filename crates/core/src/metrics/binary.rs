@@ -4,8 +4,11 @@
 //! exposure as half; NaN counts as −∞, so that a model cannot gain by it. The other metrics
 //! look at the probability σ(logit), computed in f64.
 
+mod placements;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::placements::{auc_by_group, placements};
 use super::ranking::sortable;
 use crate::{Error, Result};
 

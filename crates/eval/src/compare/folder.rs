@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::Result;
 use crate::markdown;
 use crate::pairs::pairs;
-use crate::records::{PerUser, Record, Run, read_records, write_lines};
+use crate::records::{PerUser, Record, Run, Task, read_records, write_lines};
+use crate::stats::BOOTSTRAP_SEED;
 use crate::tasks::Outcome;
 
 /// One record a line.
@@ -21,8 +22,6 @@ pub const SUMMARY_FILE: &str = "summary.md";
 
 const IDENTITY_FILE: &str = "comparison.json";
 const RECORDS_FOLDER: &str = "records";
-/// Draws the resamples of the bootstrap.
-const BOOTSTRAP_SEED: u64 = 0;
 
 /// Where a comparison keeps its records: `records/` has one file a run, written when the run is
 /// done, and each user's figures beside it; `results.jsonl`, `pairs.jsonl` and `summary.md` are
@@ -61,12 +60,24 @@ impl Folder {
         }
     }
 
+    /// Opens the comparison at `path` to read it, whatever it is of.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn existing(path: &Path) -> Result<Folder> {
+        if !path.join(RECORDS_FOLDER).is_dir() {
+            let message = format!("not the folder of a comparison: no folder `{RECORDS_FOLDER}`");
+            return Err(das_core::Error::format(path, message).into());
+        }
+        Ok(Folder { path: path.to_path_buf() })
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All records, by task, variant, method and seed.
+    /// All records, by task, variant, method, seed and repeat.
     pub fn records(&self) -> Result<Vec<Record>> {
         let folder = self.path.join(RECORDS_FOLDER);
         let unreadable = || das_core::Error::io(&folder, "cannot list");
@@ -117,9 +128,8 @@ impl Folder {
     pub fn summarize(&self) -> Result<()> {
         let records = self.records()?;
         let mut per_user = Vec::new();
-        for record in records.iter().filter(|record| !record.per_user.is_empty()) {
-            let file = self.file(&record.run, "users.npy");
-            per_user.push((record.run.clone(), PerUser::read(&file, &record.per_user)?));
+        for record in &records {
+            per_user.extend(self.per_user(record)?.map(|users| (record.run.clone(), users)));
         }
         let pairs = pairs(&per_user, BOOTSTRAP_SEED);
         write_lines(&self.path.join(RESULTS_FILE), &records)?;
@@ -129,28 +139,47 @@ impl Folder {
         Ok(())
     }
 
+    /// Each user's figures of a record; none where it has none.
+    ///
+    /// # Errors
+    /// If the file is not what the record says.
+    pub fn per_user(&self, record: &Record) -> Result<Option<PerUser>> {
+        if record.per_user.is_empty() {
+            return Ok(None);
+        }
+        let file = self.file(&record.run, "users.npy");
+        Ok(Some(PerUser::read(&file, &record.per_user)?))
+    }
+
     /// The file of a run: its name in plain letters, and a hash that tells apart what these do
     /// not.
     fn file(&self, run: &Run, extension: &str) -> PathBuf {
         let plain = |text: &str| -> String {
             text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(48).collect()
         };
-        let exact = format!("{}\0{}\0{}\0{}", run.method, run.task, run.variant, run.seed);
+        // Repeat 0 has the name that it had before there were repeats.
+        let (mut seed, mut exact) = (
+            run.seed.to_string(),
+            format!("{}\0{}\0{}\0{}", run.method, run.task, run.variant, run.seed),
+        );
+        if run.repeat > 0 {
+            seed.push_str(&format!("-repeat-{}", run.repeat));
+            exact.push_str(&format!("\0{}", run.repeat));
+        }
         let hash = &files::sha256_bytes(exact.as_bytes())[..8];
         let variant = if run.variant.is_empty() { "" } else { "-" };
         let name = format!(
-            "{}{variant}{}-{}-{}-{hash}.{extension}",
+            "{}{variant}{}-{}-{seed}-{hash}.{extension}",
             run.task,
             plain(&run.variant),
             plain(&run.method),
-            run.seed
         );
         self.path.join(RECORDS_FOLDER).join(name)
     }
 }
 
-fn order(run: &Run) -> (crate::records::Task, &str, &str, u64) {
-    (run.task, &run.variant, &run.method, run.seed)
+fn order(run: &Run) -> (Task, &str, &str, u64, u64) {
+    (run.task, &run.variant, &run.method, run.seed, run.repeat)
 }
 
 /// The first place at which two values differ.
@@ -171,6 +200,23 @@ mod tests {
     use super::*;
     use crate::Error;
     use serde_json::json;
+
+    /// Folders of earlier versions go on being read and added to.
+    #[test]
+    fn the_files_of_repeat_0_keep_their_names() {
+        let folder = Folder { path: PathBuf::new() };
+        let (method, variant) = ("das -co_i".to_owned(), "global-time/sid-only".to_owned());
+        let run = |repeat| Run {
+            method: method.clone(),
+            task: Task::Ctr,
+            variant: variant.clone(),
+            seed: 3,
+            repeat,
+        };
+        let name = |repeat| folder.file(&run(repeat), "json").display().to_string();
+        assert_eq!(name(0), "records/ctr-global-time-sid-only-das--co-i-3-75abb3ac.json");
+        assert!(name(1).starts_with("records/ctr-global-time-sid-only-das--co-i-3-repeat-1-"));
+    }
 
     #[test]
     fn another_identity_is_refused_by_the_key_that_differs() {

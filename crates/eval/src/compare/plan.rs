@@ -1,4 +1,4 @@
-//! Methods × tasks × variants × seeds.
+//! Methods × tasks × variants × seeds × repeats.
 
 use std::collections::BTreeSet;
 
@@ -88,23 +88,27 @@ impl Plan {
     /// Every one of `methods` under each task and the seeds `0..seeds`, with the rows to compare
     /// with: `sasrec` and `popularity` in retrieval, `no-sid` in click prediction. Click
     /// prediction is run on both time splits, with semantic IDs beside item IDs and instead.
+    /// Recommenders are trained `repeats` times on the IDs of a seed.
     ///
     /// The IDs of `fixed` methods are the same under every seed, so what is said of them by
     /// themselves is said once.
     ///
-    /// One seed of everything comes before the next, so that an interrupted comparison has
-    /// something to say about every method.
-    pub fn new(methods: &[String], fixed: &[String], tasks: &[Task], seeds: u64) -> Plan {
+    /// One training of everything comes before the next, so that an interrupted comparison has
+    /// something to say about every method; the repeats of a seed come before the next seed.
+    pub fn new(
+        methods: &[String],
+        fixed: &[String],
+        tasks: &[Task],
+        seeds: u64,
+        repeats: u64,
+    ) -> Plan {
         let mut runs = Vec::new();
         let mut seen = BTreeSet::new();
-        for seed in 0..seeds {
+        for (seed, repeat) in (0..seeds).flat_map(|seed| (0..repeats).map(move |r| (seed, r))) {
             for &task in Task::ALL.iter().filter(|task| tasks.contains(task)) {
                 for (method, variant) in variants(task, methods) {
-                    // Nothing is random about counts, nor about given IDs by themselves.
-                    let said = method == POPULARITY
-                        || (task == Task::Intrinsic && fixed.contains(&method));
-                    let run = Run { method, task, variant, seed };
-                    if !(said && seed > 0) && seen.insert(run.clone()) {
+                    let run = Run { method, task, variant, seed, repeat };
+                    if !is_said(&run, fixed) && seen.insert(run.clone()) {
                         runs.push(run);
                     }
                 }
@@ -134,6 +138,14 @@ impl Plan {
     }
 }
 
+/// Whether an earlier run says the same: nothing is random about counts, nor about given IDs by
+/// themselves, and IDs by themselves have no recommender.
+fn is_said(run: &Run, fixed: &[String]) -> bool {
+    let intrinsic = run.task == Task::Intrinsic;
+    let fixed = run.method == POPULARITY || (intrinsic && fixed.contains(&run.method));
+    (fixed && run.seed > 0) || ((fixed || intrinsic) && run.repeat > 0)
+}
+
 fn variants(task: Task, methods: &[String]) -> Vec<(String, String)> {
     let own = methods.iter().map(String::as_str);
     let pair = |method: &str, variant: String| (method.to_owned(), variant);
@@ -153,5 +165,40 @@ fn variants(task: Task, methods: &[String]) -> Vec<(String, String)> {
                 beside.chain(instead)
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_random_is_repeated_one_training_of_everything_after_another() {
+        let (das, file) = ("das".to_owned(), "file".to_owned());
+        let tasks = [Task::Intrinsic, Task::Generative];
+        let plan = Plan::new(&[das, file.clone()], &[file], &tasks, 2, 2);
+        let runs: Vec<String> = plan.runs().iter().map(Run::to_string).collect();
+        let expected = [
+            "das, intrinsic, seed 0",
+            "file, intrinsic, seed 0",
+            "das, generative, seed 0",
+            "file, generative, seed 0",
+            "sasrec, generative, seed 0",
+            "popularity, generative, seed 0",
+            "das, generative, seed 0, repeat 1",
+            "file, generative, seed 0, repeat 1",
+            "sasrec, generative, seed 0, repeat 1",
+            "das, intrinsic, seed 1",
+            "das, generative, seed 1",
+            "file, generative, seed 1",
+            "sasrec, generative, seed 1",
+            "das, generative, seed 1, repeat 1",
+            "file, generative, seed 1, repeat 1",
+            "sasrec, generative, seed 1, repeat 1",
+        ];
+        assert_eq!(runs, expected);
+        let seeds: BTreeSet<u64> = plan.runs().iter().map(Run::recommender_seed).collect();
+        assert_eq!(seeds.len(), 4, "one for each seed and repeat: {seeds:?}");
+        assert!(seeds.contains(&0) && seeds.contains(&1), "repeat 0 has the tokenizer's");
     }
 }

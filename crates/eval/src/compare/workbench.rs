@@ -130,7 +130,8 @@ impl<'a> Workbench<'a> {
             method => Some(self.tokens(method, task_split, run.seed, cancel)?),
         };
         self.prepare(task_split)?;
-        let context = Context { device: self.device, seed: run.seed, store, progress, cancel };
+        let seed = run.recommender_seed();
+        let context = Context { device: self.device, seed, store, progress, cancel };
         let mut outcome = self.measure(run, tokens.as_ref(), context)?;
         if let Some(tokens) = tokens {
             outcome.seconds.tokenizer = tokens.seconds;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use das_core::metrics::binary;
+use das_core::metrics::binary::{self, GroupAuc};
 use das_core::sid::SidTable;
 use das_recommend::ranker::{BagField, Ranker, RankerConfig};
 
@@ -10,6 +10,7 @@ use super::{Context, Outcome};
 use crate::Result;
 use crate::inputs::{CtrInputs, Slice};
 use crate::records::PerUser;
+use crate::samples::{BOTH_LABELS, POOLED_AUC, ROWS, USER_AUC};
 
 /// Bins of the calibration error.
 const CALIBRATION_BINS: usize = 20;
@@ -97,13 +98,28 @@ fn measure(inputs: &CtrInputs, logits: &[f32]) -> Result<Outcome> {
         let loss = (!rows.is_empty()).then(|| binary::log_loss(&own_logits, &own_labels));
         outcome.set(format!("logloss/{name}"), loss);
     }
-    outcome.per_user = PerUser {
-        users: by_user.iter().map(|user| user.group).collect(),
-        columns: [
-            ("auc".to_owned(), by_user.iter().map(|user| user.auc).collect()),
-            ("rows".to_owned(), by_user.iter().map(|user| user.rows as f64).collect()),
-        ]
-        .into(),
-    };
+    outcome.per_user = per_user(test.users(), logits, labels, &by_user);
     Ok(outcome)
+}
+
+/// Each test user's share in AUC, UAUC and GAUC. Nobody has one where a label is missing.
+fn per_user(users: &[u32], logits: &[f32], labels: &[bool], by_user: &[GroupAuc]) -> PerUser {
+    let pooled = binary::auc_by_group(users, logits, labels).unwrap_or_default();
+    let own = |user: u32| {
+        let found = by_user.binary_search_by_key(&user, |own| own.group).ok();
+        found.map(|at| &by_user[at])
+    };
+    let column = |value: fn(&GroupAuc) -> f64| -> Vec<f64> {
+        pooled.iter().map(|&(user, _)| own(user).map_or(0.0, value)).collect()
+    };
+    let columns = [
+        (POOLED_AUC, pooled.iter().map(|&(_, value)| value).collect()),
+        (USER_AUC, column(|own| own.auc)),
+        (BOTH_LABELS, column(|_| 1.0)),
+        (ROWS, column(|own| own.rows as f64)),
+    ];
+    PerUser {
+        users: pooled.iter().map(|&(user, _)| user).collect(),
+        columns: columns.map(|(name, values)| (name.to_owned(), values)).into(),
+    }
 }

@@ -12,9 +12,9 @@ use super::retrieved::retriever_ranks;
 use super::{Context, Outcome};
 use crate::Result;
 use crate::inputs::{NUM_DECILES, Queries, SequenceInputs};
-use crate::pairs::QUERIES;
 use crate::presets::Budget;
 use crate::records::{Decile, PerUser};
+use crate::samples::QUERIES;
 
 /// The k of Recall@k and NDCG@k.
 const CUTOFFS: [usize; 3] = [5, 10, LAST_CUTOFF];

@@ -95,7 +95,7 @@ fn figures(records: &[Record]) -> Vec<(String, BTreeMap<String, f64>)> {
 fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     let (_market, data) = market();
     let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
-    let plan = Plan::new(&methods, &[], &Task::ALL, 1);
+    let plan = Plan::new(&methods, &[], &Task::ALL, 1, 1);
     plan.check(&data).unwrap();
     // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead.
     assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2));
@@ -127,10 +127,60 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     assert_says(&summary, &tables);
 }
 
+/// What pairs are made of says of all users what the metric says.
+#[test]
+fn figures_of_users_average_to_the_metric() {
+    let (_market, data) = market();
+    let plan = Plan::new(&["one-sided".into()], &[], &[Task::Ctr], 1, 1);
+    let out = tempfile::tempdir().unwrap();
+    let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+    run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap();
+    for record in folder.records().unwrap() {
+        let users = folder.per_user(&record).unwrap().unwrap();
+        let mean = |values: &str, weights: Option<&str>| {
+            let ones = vec![1.0; users.users.len()];
+            let weights = weights.map_or(&ones, |weights| &users.columns[weights]);
+            let pairs = users.columns[values].iter().zip(weights);
+            pairs.map(|(value, weight)| value * weight).sum::<f64>() / weights.iter().sum::<f64>()
+        };
+        for (metric, found) in [
+            ("auc", mean("pooled_auc", None)),
+            ("uauc", mean("auc", Some("both"))),
+            ("gauc", mean("auc", Some("rows"))),
+        ] {
+            // Figures of users are kept as f32.
+            let expected = record.metrics[metric];
+            assert!((found - expected).abs() < 1e-5, "{}: {metric}: {found}", record.run);
+        }
+    }
+}
+
+#[test]
+fn a_repeat_trains_the_recommender_anew_on_the_same_ids() {
+    let (_market, data) = market();
+    let plan = |repeats| Plan::new(&["one-sided".into()], &[], &[Task::Generative], 1, repeats);
+    let out = tempfile::tempdir().unwrap();
+    let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+    assert_eq!(run(&data, &folder, &plan(1), &jobs(usize::MAX)).unwrap(), 3);
+    let first = folder.records().unwrap();
+    assert_eq!(run(&data, &folder, &plan(2), &jobs(usize::MAX)).unwrap(), 2);
+    let records = folder.records().unwrap();
+    for (method, repeats) in [("one-sided", 2), ("sasrec", 2), ("popularity", 1)] {
+        let own: Vec<&Record> = records.iter().filter(|r| r.run.method == method).collect();
+        assert_eq!(own.len(), repeats, "{method}");
+        assert!(first.contains(own[0]), "repeat 0 is what it was");
+        if let [first, second] = own[..] {
+            let losses =
+                |record: &Record| record.curve.iter().map(|at| at.loss).collect::<Vec<_>>();
+            assert_ne!(losses(first), losses(second), "{method}");
+        }
+    }
+}
+
 #[test]
 fn a_failing_method_is_named_and_what_was_done_is_kept() {
     let (_market, data) = market();
-    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[], &[Task::Intrinsic], 1);
+    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[], &[Task::Intrinsic], 1, 1);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
     let error = run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap_err();
@@ -144,13 +194,13 @@ fn a_data_set_without_labels_is_refused_before_anything_runs() {
     let rows: Vec<Row> = (0..20).map(|at| Row(at % 2, at, i64::from(at), true)).collect();
     let (_folder, data) = data_set(2, 20, &rows, false);
     let error =
-        Plan::new(&["das".into()], &[], &[Task::Ctr], 1).check(&data).unwrap_err().to_string();
+        Plan::new(&["das".into()], &[], &[Task::Ctr], 1, 1).check(&data).unwrap_err().to_string();
     assert_says(&error, &["no column `label`"]);
 }
 
 #[test]
 fn what_is_left_is_estimated_from_the_runs_most_alike() {
-    let plan = Plan::new(&["das".into()], &[], &[Task::Generative], 2);
+    let plan = Plan::new(&["das".into()], &[], &[Task::Generative], 2, 1);
     assert_eq!(remaining_seconds(&[], plan.runs()), None);
     let timed = |method: &str, train: f64| Record {
         seconds: Seconds { train, ..Seconds::default() },

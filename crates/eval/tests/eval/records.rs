@@ -9,7 +9,7 @@ use crate::common::assert_says;
 pub(crate) fn record(method: &str, seed: u64, metrics: &[(&str, f64)]) -> Record {
     let task = Task::Generative;
     Record {
-        run: Run { method: method.into(), task, variant: String::new(), seed },
+        run: Run { method: method.into(), task, variant: String::new(), seed, repeat: 0 },
         preset: "quick".into(),
         metrics: metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         deciles: vec![],
@@ -34,6 +34,22 @@ fn records_round_trip_as_flat_lines() {
     let text = std::fs::read_to_string(&path).unwrap();
     let expected = r#"{"method":"das -co_i","task":"generative","variant":"","seed":3,"preset":"quick","metrics":{"recall@10":0.0625},"#;
     assert!(text.starts_with(expected), "{text}");
+}
+
+/// Records of earlier versions say nothing of repeats.
+#[test]
+fn only_a_repeat_is_written_and_named() {
+    let first = record("das", 3, &[]);
+    assert!(!serde_json::to_string(&first).unwrap().contains("repeat"));
+    assert_eq!(first.run.to_string(), "das, generative, seed 3");
+    let mut second = first.clone();
+    second.run.repeat = 1;
+    let line = serde_json::to_string(&second).unwrap();
+    assert!(line.contains(r#""seed":3,"repeat":1"#), "{line}");
+    assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), second);
+    assert_eq!(second.run.to_string(), "das, generative, seed 3, repeat 1");
+    assert_eq!(first.run.recommender_seed(), 3);
+    assert_ne!(second.run.recommender_seed(), 3);
 }
 
 #[test]

@@ -40,8 +40,7 @@ fn without_debiasing_there_is_one_embedding_an_entity_and_no_popularity() {
     let market = Market::new(21, 80, 48, 5);
     let (trained, records) = recorded(&market, &ModelConfig { debias: false, ..model() });
     let last = records.terms(records.steps.len() - 1);
-    let gone =
-        ["cf_biased", "pull_u", "pull_i", "orth_u", "orth_i", "qu_qi", "adapt_u", "adapt_i"];
+    let gone = ["cf_biased", "pull_u", "pull_i", "orth_u", "orth_i", "qu_qi", "adapt_u", "adapt_i"];
     let expected: Vec<&str> =
         Term::ALL.iter().map(|term| term.name()).filter(|name| !gone.contains(name)).collect();
     assert!(expected.iter().all(|name| last.contains(name)) && last.len() == expected.len());

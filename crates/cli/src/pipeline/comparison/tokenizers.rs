@@ -38,8 +38,8 @@ pub struct Tokenizers<'a> {
     /// By name, each with its settings.
     candidates: BTreeMap<String, (Candidate, RunConfig)>,
     bars: &'a Bars,
-    /// The split that the last run was on, as splitting takes a while.
-    prepared: RefCell<Option<(TaskSplit, Prepared)>>,
+    /// The data as the last run had it, as splitting takes a while, and the settings that made it.
+    prepared: RefCell<Option<(DataConfig, Prepared)>>,
 }
 
 impl<'a> Tokenizers<'a> {
@@ -100,7 +100,7 @@ impl<'a> Tokenizers<'a> {
             let content = self.content_folder(split, config)?;
             let context = Context { bars: self.bars, cancel };
             let resume = run.join("config.toml").exists();
-            let published = self.with_split(split, config, |prepared| {
+            let published = self.with_data(&config.data, |prepared| {
                 let content = Some(content.as_path());
                 TrainRun { prepared, config, out: run, content, resume }.execute(context)
             })?;
@@ -120,7 +120,7 @@ impl<'a> Tokenizers<'a> {
         config: &RunConfig,
     ) -> anyhow::Result<()> {
         let config = on_split(config, split);
-        let now = self.with_split(split, &config, |prepared| Ok(prepared.training_rows()))?;
+        let now = self.with_data(&config.data, |prepared| Ok(prepared.training_rows()))?;
         if artifact.manifest().data.get(TRAINING_ROWS) != Some(&now.into()) {
             bail!(
                 "{}: was not trained on the training rows of the {} split, so it may have seen \
@@ -132,15 +132,15 @@ impl<'a> Tokenizers<'a> {
         Ok(())
     }
 
-    fn with_split<T>(
+    /// Rows may have data settings of their own: the split alone does not tell what was prepared.
+    fn with_data<T>(
         &self,
-        split: TaskSplit,
-        config: &RunConfig,
+        config: &DataConfig,
         work: impl FnOnce(&Prepared) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let mut slot = self.prepared.borrow_mut();
-        if slot.as_ref().is_none_or(|(of, _)| *of != split) {
-            *slot = Some((split, Prepared::new(self.data.clone(), &config.data)?));
+        if slot.as_ref().is_none_or(|(of, _)| of != config) {
+            *slot = Some((config.clone(), Prepared::new(self.data.clone(), config)?));
         }
         let (_, prepared) = slot.as_ref().context("a split was just prepared")?;
         work(prepared)
@@ -198,7 +198,7 @@ impl Jobs for Tokenizers<'_> {
         let cache = self.content_folder(split, &config)?;
         let cancel = Cancel::default();
         let context = Context { bars: self.bars, cancel: &cancel };
-        let items = self.with_split(split, &config, |prepared| {
+        let items = self.with_data(&config.data, |prepared| {
             vectors(prepared, &config, Side::Item, &cache, context)
         })?;
         Ok(Some(items.matrix))
@@ -216,4 +216,36 @@ fn on_split(config: &RunConfig, split: TaskSplit) -> RunConfig {
     let data =
         DataConfig { split: split.kind(), cold_items: split.cold_items(), ..config.data.clone() };
     RunConfig { data, ..config.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use das_core::Clicks;
+    use das_data::synthetic::{Market, MarketConfig};
+
+    use super::*;
+
+    #[test]
+    fn rows_with_data_settings_of_their_own_do_not_get_the_data_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let sizes = MarketConfig {
+            users: 60,
+            items: 100,
+            super_topics: 3,
+            topics: 6,
+            rounds: 4,
+            ..MarketConfig::default()
+        };
+        Market::generate(&sizes, 1).unwrap().write(folder.path()).unwrap();
+        let data = DataSet::open(folder.path()).unwrap();
+        let (common, bars) = (RunConfig::default(), Bars::new());
+        let tokenizers = Tokenizers::new(&data, folder.path(), &common, Vec::new(), &bars);
+        let epoch = |partner_window| {
+            let config = DataConfig { partner_window, ..DataConfig::default() };
+            tokenizers.with_data(&config, |prepared| Ok(prepared.clicks.epoch(0, 0))).unwrap()
+        };
+        let (near, any) = (epoch(1), epoch(0));
+        assert_ne!(near, any, "partners come from elsewhere");
+        assert_eq!(near, epoch(1));
+    }
 }

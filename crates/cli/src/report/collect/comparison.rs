@@ -1,10 +1,10 @@
 //! `results.jsonl` and `pairs.jsonl`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use das_eval::pairs::Pair;
-use das_eval::records::{Record, Task, read_records};
+use das_eval::records::{Record, Task, by_seed, read_records};
 use das_eval::stats::{Interval, confidence_interval};
 
 use super::{PAIRS, RESULTS, json_lines};
@@ -66,7 +66,7 @@ fn results(methods: &[String], records: &[Record]) -> Vec<MethodResults> {
         .map(|method| {
             let of_method = |record: &&Record| record.run.method == *method;
             let mut records: Vec<Record> = records.iter().filter(of_method).cloned().collect();
-            records.sort_by_key(|record| record.run.seed);
+            records.sort_by_key(|record| (record.run.seed, record.run.repeat));
             let metrics = summaries(&records);
             MethodResults { method: method.clone(), records, metrics }
         })
@@ -74,16 +74,14 @@ fn results(methods: &[String], records: &[Record]) -> Vec<MethodResults> {
         .collect()
 }
 
+/// Every metric over seeds, the repeats of a seed averaged.
 fn summaries(records: &[Record]) -> BTreeMap<String, Interval> {
-    let mut values: BTreeMap<&String, Vec<f64>> = BTreeMap::new();
-    for (name, &value) in records.iter().flat_map(|record| &record.metrics) {
-        if value.is_finite() {
-            values.entry(name).or_default().push(value);
-        }
-    }
-    let summary =
-        |(name, values): (&String, Vec<f64>)| Some((name.clone(), confidence_interval(&values)?));
-    values.into_iter().filter_map(summary).collect()
+    let names: BTreeSet<&String> = records.iter().flat_map(|r| r.metrics.keys()).collect();
+    let summary = |name: &String| {
+        let seeds: Vec<f64> = by_seed(records, name).into_values().collect();
+        Some((name.clone(), confidence_interval(&seeds)?))
+    };
+    names.into_iter().filter_map(summary).collect()
 }
 
 #[cfg(test)]
@@ -121,5 +119,21 @@ mod tests {
         assert_eq!(rqvae.metrics["recall@10"].mean, 0.2);
         assert_eq!(rqvae.metrics["recall@10"].count, 2);
         assert_eq!(comparison.boards[1].rows.len(), 1);
+    }
+
+    #[test]
+    fn intervals_are_over_seeds_and_not_over_the_repeats_of_one() {
+        let mut again = record("das", "generative", 0, 0.3);
+        again.run.repeat = 1;
+        let records =
+            vec![record("das", "generative", 1, 0.4), again, record("das", "generative", 0, 0.1)];
+        let comparison = arrange(records, Vec::new());
+        let row = &comparison.boards[0].rows[0];
+        let runs: Vec<(u64, u64)> =
+            row.records.iter().map(|r| (r.run.seed, r.run.repeat)).collect();
+        assert_eq!(runs, [(0, 0), (0, 1), (1, 0)]);
+        let found = row.metrics["recall@10"];
+        assert_eq!(found.count, 2);
+        assert!((found.mean - 0.3).abs() < 1e-12, "{}", found.mean);
     }
 }

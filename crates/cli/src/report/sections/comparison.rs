@@ -1,5 +1,7 @@
 //! The methods on each task: charts of the first metrics, a table of all.
 
+use std::collections::BTreeSet;
+
 use das_eval::metric::{Best, best, headlines};
 use maud::{Markup, html};
 
@@ -13,8 +15,9 @@ pub(super) fn body(comparison: &Comparison) -> Option<Markup> {
     boards().next()?;
     Some(html! {
         p.lead {
-            "Dots are means over seeds, whiskers their 95\u{a0}% confidence intervals (Student’s "
-            "t). A method with one seed has no whiskers. The dotted line marks "
+            "Dots are means over seeds, the trainings of a seed averaged, whiskers their "
+            "95\u{a0}% confidence intervals (Student’s t). A method with one seed has no whiskers. "
+            "The dotted line marks "
             code { (REFERENCE) } "."
         }
         @for board in boards() { (task(board, comparison)) }
@@ -60,10 +63,12 @@ fn metrics(board: &Board) -> Vec<&str> {
 
 /// How much stands behind the numbers.
 fn runs(board: &Board) -> String {
-    let seeds = |row: &MethodResults| row.records.len();
-    let fewest = board.rows.iter().map(seeds).min().unwrap_or(0);
-    let most = board.rows.iter().map(seeds).max().unwrap_or(0);
-    let range = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    let range = |count: fn(&MethodResults) -> usize| {
+        let fewest = board.rows.iter().map(count).min().unwrap_or(0);
+        let most = board.rows.iter().map(count).max().unwrap_or(0);
+        if fewest == most { most.to_string() } else { format!("{fewest} to {most}") }
+    };
+    let (seeds, trainings) = (range(seeds), range(|row| row.records.len()));
     let mut presets: Vec<&str> =
         board.rows.iter().flat_map(|row| &row.records).map(|r| r.preset.as_str()).collect();
     presets.retain(|preset| !preset.is_empty());
@@ -74,8 +79,16 @@ fn runs(board: &Board) -> String {
         [one] => format!(", preset {one}"),
         several => format!(", presets {}: not all comparable", several.join(" and ")),
     };
-    let plural = if range == "1" { "" } else { "s" };
-    format!("{range} seed{plural} a method{preset}.")
+    let plural = if seeds == "1" { "" } else { "s" };
+    let repeated = match board.rows.iter().any(|row| row.records.iter().any(|r| r.run.repeat > 0)) {
+        true => format!(", {trainings} trainings"),
+        false => String::new(),
+    };
+    format!("{seeds} seed{plural}{repeated} a method{preset}.")
+}
+
+fn seeds(row: &MethodResults) -> usize {
+    row.records.iter().map(|record| record.run.seed).collect::<BTreeSet<_>>().len()
 }
 
 fn chart(board: &Board, metric: &str, comparison: &Comparison) -> Markup {

@@ -1,6 +1,7 @@
 //! What the reference loses without each of its parts.
 
 use das_eval::metric::{Best, best, headlines};
+use das_eval::records::by_seed;
 use das_eval::stats::confidence_interval;
 use maud::{Markup, html};
 
@@ -26,8 +27,8 @@ pub(super) fn body(comparison: &Comparison) -> Option<Markup> {
         p.lead {
             "The full model minus the model without the named part, or with the named change. A "
             "bar to the right: the full model is better. Whiskers are 95\u{a0}% intervals, by "
-            "bootstrap over users where the comparison made them, otherwise over seeds; a bar "
-            "whose whiskers reach 0 proves nothing."
+            "bootstrap over users and seeds where the comparison made them, otherwise over seeds; a "
+            "bar whose whiskers reach 0 proves nothing."
         }
         div.charts {
             @for (board, metric, rows) in &figures {
@@ -53,7 +54,7 @@ fn rows(comparison: &Comparison, board: &Board, metric: &str) -> Vec<Contributio
     let sign = if Best::Lowest == best(metric) { -1.0 } else { 1.0 };
     let row = |ablation: &MethodResults| {
         let (value, interval) = difference_of(comparison, board, metric, &ablation.method)
-            .map(|found| (found.difference, Some((found.low, found.high))))
+            .map(|(value, interval)| (value, Some(interval)))
             .or_else(|| over_seeds(full, ablation, metric))?;
         let value = sign * value;
         let ends = interval.map(|(a, b)| (sign * a, sign * b)).map(|(a, b)| (a.min(b), a.max(b)));
@@ -91,18 +92,9 @@ type Difference = (f64, Option<(f64, f64)>);
 
 /// Paired by seed where both have the same seeds, otherwise the plain difference of means.
 fn over_seeds(full: &MethodResults, ablation: &MethodResults, metric: &str) -> Option<Difference> {
-    let value_of = |row: &MethodResults, seed| {
-        let record = row.records.iter().find(|record| record.run.seed == seed)?;
-        record.metrics.get(metric).copied()
-    };
-    let differences: Vec<f64> = full
-        .records
-        .iter()
-        .filter_map(|record| {
-            let seed = record.run.seed;
-            Some(value_of(full, seed)? - value_of(ablation, seed)?)
-        })
-        .collect();
+    let (full_seeds, seeds) = (by_seed(&full.records, metric), by_seed(&ablation.records, metric));
+    let difference = |(seed, value): (&u64, &f64)| Some(value - seeds.get(seed)?);
+    let differences: Vec<f64> = full_seeds.iter().filter_map(difference).collect();
     if let Some(paired) = confidence_interval(&differences) {
         return Some((paired.mean, ends(&paired)));
     }

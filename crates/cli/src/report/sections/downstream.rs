@@ -14,14 +14,14 @@ use crate::report::model::{Board, Comparison, MethodResults};
 const HALF: (f64, f64) = (500.0, 260.0);
 const WIDE: (f64, f64) = (1040.0, 320.0);
 
-/// Validation quality by training seconds, one line a method: its first seed.
+/// Validation quality by training seconds, one line a method: its first training.
 pub(super) fn time_to_quality(comparison: &Comparison) -> Option<Markup> {
     let curve = |row: &MethodResults| {
         let record = row.records.iter().find(|record| !record.curve.is_empty())?;
         let points = record.curve.iter().filter_map(|at| Some((at.seconds, at.validation?)));
         Some(points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect())
     };
-    let intro = "Validation metric of the downstream model by its training time, first seed of \
+    let intro = "Validation metric of the downstream model by its training time, first training of \
                  each method. A line that still rises at its end was stopped by its budget.";
     let curves = charts(comparison, intro, |board| {
         let label = format!("validation quality by seconds of training, {}", board_title(board));
@@ -69,7 +69,7 @@ fn costs(comparison: &Comparison) -> Markup {
 /// The first metric of a task by decile of popularity.
 pub(super) fn by_popularity(comparison: &Comparison) -> Option<Markup> {
     let intro = "Test results by training popularity of the target item, from the least clicked \
-                 tenth (1) to the most clicked (10); means over seeds.";
+                 tenth (1) to the most clicked (10); means over trainings.";
     charts(comparison, intro, |board| {
         let metric = *headlines(board.task).iter().find(|metric| {
             let records = board.rows.iter().flat_map(|row| &row.records);
@@ -129,7 +129,7 @@ fn lines_of(
     board.rows.iter().filter_map(line).collect()
 }
 
-/// (decile from 1, mean over seeds).
+/// (decile from 1, mean over trainings).
 fn deciles(row: &MethodResults, metric: &str) -> Vec<(f64, f64)> {
     let mut values: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
     for decile in row.records.iter().flat_map(|record| &record.deciles) {

@@ -1,4 +1,4 @@
-//! Differences between methods, by paired bootstrap over users.
+//! Differences between methods, by paired bootstrap over users and seeds.
 
 use das_eval::metric::headlines;
 use das_eval::pairs::Pair;
@@ -15,9 +15,10 @@ pub(super) fn body(comparison: &Comparison) -> Option<Markup> {
     }
     Some(html! {
         p.lead {
-            "Each user’s results under both methods are compared, seeds pooled; intervals are the "
-            "middle 95\u{a0}% of a bootstrap over users. An interval that does not reach 0 is a "
-            "difference that the choice of users does not explain."
+            "Each user’s results under both methods are compared; intervals are the middle "
+            "95\u{a0}% of a bootstrap over users and over the seeds of each method. An interval "
+            "that does not reach 0 is a difference that neither the choice of users nor that of "
+            "seeds explains."
         }
         div.charts {
             @for board in &comparison.boards {
@@ -38,13 +39,13 @@ fn chart(comparison: &Comparison, board: &Board, metric: &str) -> Markup {
         .iter()
         .enumerate()
         .filter_map(|(color, method)| {
-            let found = difference_of(comparison, board, metric, method)?;
+            let (value, interval) = difference_of(comparison, board, metric, method)?;
             Some(Estimate {
                 label: method.clone(),
-                value: found.difference,
-                interval: Some((found.low, found.high)),
+                value,
+                interval: Some(interval),
                 color,
-                text: difference(metric, found.difference),
+                text: difference(metric, value),
             })
         })
         .collect();
@@ -71,6 +72,7 @@ fn table(comparison: &Comparison) -> Markup {
                 th.number scope="col" { "95 % interval" }
                 th.number scope="col" { "p" }
                 th.number scope="col" { "Users" }
+                th.number scope="col" { "Seeds" }
             } }
             tbody {
                 @for pair in &comparison.pairs { (row(pair)) }
@@ -91,7 +93,17 @@ fn row(pair: &Pair) -> Markup {
             td.number { (written(found.low)) " to " (written(found.high)) }
             td.number { (p_value(found.p)) }
             td.number { (found.users) }
+            td.number { (seeds(found.seeds)) }
         }
+    }
+}
+
+/// Of both methods; none are named by earlier versions, which resampled users alone.
+fn seeds(seeds: [usize; 2]) -> String {
+    match seeds {
+        [0, 0] => "–".to_string(),
+        [a, b] if a == b => a.to_string(),
+        [a, b] => format!("{a}, {b}"),
     }
 }
 

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rand::Rng;
 use serde_json::Value;
 
 use super::super::{TiedRank, ranking_metrics};
@@ -85,6 +86,42 @@ fn large_logits_do_not_saturate_the_log_loss() {
     assert_close(log_loss(&[-800.0, 800.0], &[true, true]), 400.0);
 }
 
+/// Leaving a group out moves the AUC by about its value's distance from the AUC, over the number
+/// of the others: the first term of the jackknife.
+#[test]
+fn the_value_of_a_group_is_what_the_auc_loses_without_it() {
+    let mut rng = crate::streams::stream(3, "groups", 0);
+    let rows: Vec<(u32, f32, bool)> = (0..4000u32)
+        .map(|row| {
+            let (group, label) = (row % 200, rng.random_bool(0.3));
+            let score = rng.random_range(-1.0..1.0) + 0.02 * (group % 40) as f32;
+            (group, score + if label { 0.5 } else { 0.0 }, label)
+        })
+        .collect();
+    let auc_of = |rows: &[(u32, f32, bool)]| {
+        let logits: Vec<f32> = rows.iter().map(|row| row.1).collect();
+        let labels: Vec<bool> = rows.iter().map(|row| row.2).collect();
+        auc(&logits, &labels).unwrap()
+    };
+    let columns: (Vec<u32>, Vec<f32>, Vec<bool>) = (
+        rows.iter().map(|r| r.0).collect(),
+        rows.iter().map(|r| r.1).collect(),
+        rows.iter().map(|r| r.2).collect(),
+    );
+    let all = auc_of(&rows);
+    let found = auc_by_group(&columns.0, &columns.1, &columns.2).unwrap();
+    let without = |group: u32| -> Vec<(u32, f32, bool)> {
+        rows.iter().filter(|row| row.0 != group).copied().collect()
+    };
+    let (mut squares, mut error) = (0.0, 0.0);
+    for &(group, value) in &found {
+        let expected = all + 199.0 * (all - auc_of(&without(group)));
+        squares += (expected - all).powi(2);
+        error += (value - expected).powi(2);
+    }
+    assert!(error < 0.01 * squares, "{error} of {squares}");
+}
+
 proptest! {
     #[test]
     fn auc_counts_pairs(rows in prop::collection::vec((-3i8..4, any::<bool>()), 0..40)) {
@@ -105,6 +142,34 @@ proptest! {
             Some(found) => prop_assert!((found - won / pairs).abs() < 1e-12),
             None => prop_assert_eq!(pairs, 0.0),
         }
+    }
+
+    #[test]
+    fn placements_are_shares_of_the_other_label(
+        rows in prop::collection::vec((0u32..5, -3i8..4, any::<bool>()), 0..40),
+    ) {
+        let groups: Vec<u32> = rows.iter().map(|row| row.0).collect();
+        let logits: Vec<f32> = rows.iter().map(|row| f32::from(row.1)).collect();
+        let labels: Vec<bool> = rows.iter().map(|row| row.2).collect();
+        let Some(found) = placements(&logits, &labels) else {
+            prop_assert_eq!(auc(&logits, &labels), None);
+            prop_assert_eq!(auc_by_group(&groups, &logits, &labels), None);
+            return Ok(());
+        };
+        for (row, placement) in rows.iter().zip(&found) {
+            let others = || rows.iter().filter(|other| other.2 != row.2);
+            let won = |other: &(u32, i8, bool)| match (row.1.cmp(&other.1), row.2) {
+                (std::cmp::Ordering::Equal, _) => 0.5,
+                (std::cmp::Ordering::Greater, clicked) => f64::from(clicked),
+                (std::cmp::Ordering::Less, clicked) => f64::from(!clicked),
+            };
+            let share = others().map(won).sum::<f64>() / others().count() as f64;
+            prop_assert!((placement - share).abs() < 1e-12, "{placement} is not {share}");
+        }
+        let by_group = auc_by_group(&groups, &logits, &labels).unwrap();
+        prop_assert!(by_group.is_sorted_by(|a, b| a.0 < b.0));
+        let mean = by_group.iter().map(|of| of.1).sum::<f64>() / by_group.len() as f64;
+        prop_assert!((mean - auc(&logits, &labels).unwrap()).abs() < 1e-12);
     }
 
     #[test]
