@@ -42,6 +42,8 @@ pub struct SideBatch {
     pub log_q: Vec<f32>,
     /// For each click how far the ID embedding of its entity is trusted; none where all are alike.
     pub trust: Option<Vec<f32>>,
+    /// For each click `interest_items` other items that its user clicked; of users only.
+    pub clicked: Vec<u32>,
     /// (i, j): clicks of the same entity.
     pub repeats: Option<PairMask>,
     /// Co-click partners, where a term needs them.
@@ -88,6 +90,7 @@ pub struct BatchBuilder<'a> {
     mask: bool,
     log_q: [Vec<f32>; 2],
     trust: Option<[Vec<f32>; 2]>,
+    interest_items: usize,
     user_rows: RowNumbers,
     item_rows: RowNumbers,
     by_item: Positions,
@@ -115,6 +118,7 @@ impl<'a> BatchBuilder<'a> {
                 [clicks.user_clicks(), clicks.item_clicks()]
                     .map(|counts| trust(counts, config.teacher_clicks))
             }),
+            interest_items: if config.uses_icdm() { config.interest_items } else { 0 },
             user_rows: RowNumbers::new(users),
             item_rows: RowNumbers::new(items),
             by_item: Positions::new(items),
@@ -145,6 +149,7 @@ impl<'a> BatchBuilder<'a> {
             side.log_q = of_ids(&self.log_q[at]);
             side.trust = self.trust.as_ref().map(|trust| of_ids(&trust[at]));
         }
+        user.clicked = self.other_items(users, items);
         for partners in [&mut user.partners, &mut item.partners].into_iter().flatten() {
             partners.weights = partner_weights(&partners.ids, weights.as_deref());
         }
@@ -161,6 +166,26 @@ impl<'a> BatchBuilder<'a> {
             }
         }
         batch
+    }
+
+    /// For each click other items of its user, evenly spread over them and as many for all. The item
+    /// itself stands in where there is no other: a user's interest must not name what it is asked for.
+    fn other_items(&self, users: &[u32], items: &[u32]) -> Vec<u32> {
+        let count = self.interest_items;
+        let mut found = Vec::with_capacity(users.len() * count);
+        for (&user, &item) in users.iter().zip(items).filter(|_| count > 0) {
+            let all = self.clicks.items_of(user);
+            let own = all.binary_search(&item).unwrap_or(all.len());
+            let others = all.len() - usize::from(own < all.len());
+            found.extend((0..count).map(|k| match others {
+                0 => item,
+                _ => {
+                    let at = k * others / count.min(others) % others;
+                    all[at + usize::from(at >= own)]
+                }
+            }));
+        }
+        found
     }
 
     /// Known positives: clicks of the training log, wherever they meet in the batch.
@@ -232,6 +257,7 @@ fn side_batch(
         ids: anchors.to_vec(),
         log_q: Vec::new(),
         trust: None,
+        clicked: Vec::new(),
         repeats: None,
         partners,
     }

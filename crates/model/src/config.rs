@@ -27,7 +27,7 @@ pub struct ModelConfig {
     pub beta: f32,
     /// Which sides get a tokenizer. Terms of the other side's fall away.
     pub sides: Sides,
-    /// Whether the ID-based model (ICDM) takes part. Without it q_u and q_i align on clicks.
+    /// Whether the ID-based model (ICDM) takes part, and q_u and q_i align with its embeddings.
     pub icdm: bool,
     /// Whether ID embeddings are split into unbiased and biased parts. Without it there is one
     /// embedding an entity, trained on clicks with no popularity terms and no logQ correction, and
@@ -36,6 +36,10 @@ pub struct ModelConfig {
     /// Whether the ID-based model is trained first, alone and for `train.epochs`, and then frozen
     /// while the tokenizers align with it: DAS in two stages instead of one.
     pub frozen_cf: bool,
+    /// Other items of the clicking user, at most, whose property embeddings are added to the user's
+    /// interest: one step of graph propagation, towards users with few clicks of their own. 0 adds
+    /// none.
+    pub interest_items: usize,
     /// Whether the alignments with ID embeddings move those as well. Without it the ID-based model
     /// learns from L_cf alone, and tokenizers follow it.
     pub teacher_gradient: bool,
@@ -149,9 +153,10 @@ impl Default for ModelConfig {
             alpha: 1.0,
             beta: 0.5,
             sides: Sides::Both,
-            icdm: true,
+            icdm: false,
             debias: true,
             frozen_cf: false,
+            interest_items: 0,
             teacher_gradient: true,
             teacher_clicks: 0.0,
             temperature: 0.1,
@@ -160,7 +165,7 @@ impl Default for ModelConfig {
             log_q: true,
             reduction: Reduction::Sum,
             fusion: Fusion::Sum,
-            adapter_rank: 0,
+            adapter_rank: 32,
             commitment_weight: 0.25,
             align_codes: false,
             user: TokenizerConfig::default(),
@@ -177,6 +182,14 @@ impl Default for TokenizerConfig {
 }
 
 impl ModelConfig {
+    /// The objective of the paper: the ID-based model, the six alignments around it in place of the
+    /// direct one, and content as it is.
+    pub fn paper() -> ModelConfig {
+        let mut config = ModelConfig { icdm: true, adapter_rank: 0, ..ModelConfig::default() };
+        config.terms.set(Term::QuQi, 0.0);
+        config
+    }
+
     /// The tokenizer of `side`.
     pub fn tokenizer(&self, side: Side) -> &TokenizerConfig {
         match side {
@@ -197,16 +210,12 @@ impl ModelConfig {
         if off {
             return 0.0;
         }
-        let own = match term {
-            // Without ICDM the direct term takes the place of the u2i alignments.
-            Term::QuQi if !self.icdm && self.terms.get(term) == 0.0 => 1.0,
-            _ => self.terms.get(term),
-        };
-        own * match term.part() {
-            Part::Sem => 1.0,
-            Part::Cf => self.alpha,
-            Part::Align => self.beta,
-        }
+        self.terms.get(term)
+            * match term.part() {
+                Part::Sem => 1.0,
+                Part::Cf => self.alpha,
+                Part::Align => self.beta,
+            }
     }
 
     /// Whether `term` takes part.
@@ -252,14 +261,14 @@ impl ModelConfig {
 
     /// Switches that leave nothing to train, or nothing to switch, are mistakes.
     fn check_ablations(&self) -> Result<()> {
+        if !self.debias && !self.icdm {
+            return Err(Error::config("model.debias", "true where model.icdm is false", false));
+        }
         let trains_cf = Term::ALL.iter().any(|&term| term.part() == Part::Cf && self.enabled(term));
         if self.frozen_cf && !trains_cf {
             let expected = "false where model.icdm, model.alpha or the weights leave no term of \
                             L_cf to train it with";
             return Err(Error::config("model.frozen_cf", expected, true));
-        }
-        if !self.debias && !self.icdm {
-            return Err(Error::config("model.debias", "true where model.icdm is false", false));
         }
         Ok(())
     }
@@ -333,7 +342,7 @@ pub enum TableUpdate {
 impl Default for TrainConfig {
     fn default() -> TrainConfig {
         TrainConfig {
-            epochs: 6,
+            epochs: 12,
             batch_size: 1024,
             learning_rate: 2e-3,
             table_learning_rate: 5e-3,

@@ -128,7 +128,8 @@ impl Icdm {
         terms: &mut DasTerms<'_>,
     ) -> Unbiased {
         let config = terms.config;
-        let user = self.user.embed(tape, &batch.user);
+        let mut user = self.user.embed(tape, &batch.user);
+        user.unbiased = self.propagated(tape, user.unbiased, &batch.user);
         let item = self.item.embed(tape, &batch.item);
         let unbiased = Unbiased {
             interest: tape.normalize(user.unbiased),
@@ -167,15 +168,24 @@ impl Icdm {
 
     /// What the alignments need, through which no gradient flows.
     pub(crate) fn frozen(&self, tape: &mut Tape<'_>, batch: &Batch) -> Unbiased {
-        let mut teacher = |side: &IdSide, batch: &SideBatch| {
-            let ids = tape.gather(side.unbiased, &batch.ids);
+        let own = tape.gather(self.user.unbiased, &batch.user.ids);
+        let interest = self.propagated(tape, own, &batch.user);
+        let property = tape.gather(self.item.unbiased, &batch.item.ids);
+        let mut teacher = |ids: Var| {
             let ids = tape.detach(ids);
             tape.normalize(ids)
         };
-        Unbiased {
-            interest: teacher(&self.user, &batch.user),
-            property: teacher(&self.item, &batch.item),
+        Unbiased { interest: teacher(interest), property: teacher(property) }
+    }
+
+    /// Adds the properties of other items that the users clicked to their own interest.
+    fn propagated(&self, tape: &mut Tape<'_>, interest: Var, users: &SideBatch) -> Var {
+        if users.clicked.is_empty() {
+            return interest;
         }
+        let bag = users.clicked.len() / users.ids.len();
+        let liked = tape.gather_bag(self.item.unbiased, &users.clicked, bag);
+        tape.add(interest, liked)
     }
 }
 

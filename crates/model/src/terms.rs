@@ -67,7 +67,7 @@ terms! {
     QiPro "qi_pro" Align true "i2i: q_i with its own c_i^pro.",
     CoU "co_u" Align false "Co-occurrence: q_u with q_u' of a user who clicked the same item.",
     CoI "co_i" Align false "Co-occurrence: q_i with q_i' of an item that the same user clicked.",
-    QuQi "qu_qi" Align false "Direct: q_u with q_i on clicks; the u2i term where ICDM is off.",
+    QuQi "qu_qi" Align false "Direct: q_u with q_i on clicks (ours).",
 }
 
 impl Term {
@@ -111,11 +111,9 @@ impl std::fmt::Display for Term {
 pub struct TermWeights(Vec<f32>);
 
 impl Default for TermWeights {
-    /// 1 for every term of the design but the direct one, which is 0.
+    /// 1 for every term.
     fn default() -> TermWeights {
-        let mut weights = TermWeights(vec![1.0; Term::ALL.len()]);
-        weights.set(Term::QuQi, 0.0);
-        weights
+        TermWeights(vec![1.0; Term::ALL.len()])
     }
 }
 
@@ -167,7 +165,6 @@ mod tests {
         let weights: TermWeights = serde_json::from_str(r#"{"orth_u": 0.0}"#).unwrap();
         assert_eq!(weights.get(Term::OrthU), 0.0);
         assert_eq!(weights.get(Term::OrthI), 1.0);
-        assert_eq!(weights.get(Term::QuQi), 0.0);
         let json = serde_json::to_string(&weights).unwrap();
         assert_eq!(serde_json::from_str::<TermWeights>(&json).unwrap(), weights);
     }

@@ -164,9 +164,9 @@ fn build(init: &Source, device: &Device) -> Result<Das> {
         reduction: Reduction::Mean,
         user,
         item,
-        ..ModelConfig::default()
+        ..ModelConfig::paper()
     };
-    for term in [Term::CfItems, Term::PullU, Term::PullI, Term::QuQi] {
+    for term in [Term::CfItems, Term::PullU, Term::PullI] {
         config.terms.set(term, 0.0);
     }
     let users = init.shape("u.unbiased")?[0];
@@ -205,6 +205,7 @@ fn batch(data: &Source, n: usize) -> Result<Batch> {
             anchors: (0..rows as u32).collect(),
             log_q: vec![0.0; rows],
             trust: None,
+            clicked: Vec::new(),
             repeats: None,
             partners: Some(Partners {
                 positions: permutation.clone(),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use das_eval::compare::Question;
 use das_eval::presets::Preset;
-use das_eval::records::Task;
 
 use super::Settings;
 
@@ -28,14 +28,14 @@ pub struct CompareArgs {
     /// Add the rows of a TOML file: a section a row, with the settings that differ
     #[arg(long, value_name = "FILE")]
     pub variants: Option<PathBuf>,
-    /// What is measured: intrinsic, generative, ctr, cold
+    /// What is measured: intrinsic, generative, ctr, cold, or a variant as in ctr/global-time
     #[arg(
         long,
         value_name = "TASK",
         value_delimiter = ',',
         default_value = "intrinsic,generative"
     )]
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Question>,
     /// Seeds of each run: 0, 1, … N - 1
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,

@@ -34,6 +34,7 @@ kmeans_iterations = 5
 checkpoint_steps = 10
 
 [model]
+icdm = true
 code_dim = 8
 
 [model.user]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use das_core::progress::{Cancel, Progress};
 
 pub use folder::{Folder, PAIRS_FILE, RESULTS_FILE, SUMMARY_FILE};
-pub use plan::{NO_SID, POPULARITY, Plan, SASREC, TaskSplit};
+pub use plan::{NO_SID, POPULARITY, Plan, Question, SASREC, TaskSplit};
 pub use workbench::{Jobs, Tokens, Workbench};
 
 use crate::Result;

@@ -1,12 +1,14 @@
 //! Methods × tasks × variants × seeds × repeats.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use das_data::{DataSet, Split, SplitKind};
 
-use crate::Result;
 use crate::inputs;
 use crate::records::{Record, Run, Task};
+use crate::{Error, Result};
 
 /// Retrieval by item IDs.
 pub const SASREC: &str = "sasrec";
@@ -78,6 +80,55 @@ impl TaskSplit {
     }
 }
 
+/// What is to be measured: a task in all its variants, or in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    task: Task,
+    variant: Option<String>,
+}
+
+impl Question {
+    fn asks(&self, task: Task, variant: &str) -> bool {
+        self.task == task && self.variant.as_deref().is_none_or(|own| own == variant)
+    }
+}
+
+impl From<Task> for Question {
+    fn from(task: Task) -> Question {
+        Question { task, variant: None }
+    }
+}
+
+impl FromStr for Question {
+    type Err = Error;
+
+    /// Reads `ctr`, or one variant of it as in `ctr/global-time`.
+    fn from_str(text: &str) -> Result<Question> {
+        let (task, variant) = match text.split_once('/') {
+            Some((task, variant)) => (task, Some(variant.to_owned())),
+            None => (text, None),
+        };
+        let question = Question { task: task.parse()?, variant };
+        let known: BTreeSet<String> =
+            variants(question.task, &["das".into()]).into_iter().map(|(_, own)| own).collect();
+        if known.iter().any(|own| question.asks(question.task, own)) {
+            return Ok(question);
+        }
+        let known: Vec<&str> = known.iter().map(String::as_str).filter(|v| !v.is_empty()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Error::Invalid(format!("unknown variant in `{text}`; those of `{task}`: {known}")))
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.variant {
+            Some(variant) => write!(f, "{}/{variant}", self.task),
+            None => self.task.fmt(f),
+        }
+    }
+}
+
 /// The runs of a comparison, in the order in which they are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -98,15 +149,18 @@ impl Plan {
     pub fn new(
         methods: &[String],
         fixed: &[String],
-        tasks: &[Task],
+        questions: &[Question],
         seeds: u64,
         repeats: u64,
     ) -> Plan {
         let mut runs = Vec::new();
         let mut seen = BTreeSet::new();
         for (seed, repeat) in (0..seeds).flat_map(|seed| (0..repeats).map(move |r| (seed, r))) {
-            for &task in Task::ALL.iter().filter(|task| tasks.contains(task)) {
-                for (method, variant) in variants(task, methods) {
+            for task in Task::ALL {
+                let asked = variants(task, methods).into_iter().filter(|(_, variant)| {
+                    questions.iter().any(|question| question.asks(task, variant))
+                });
+                for (method, variant) in asked {
                     let run = Run { method, task, variant, seed, repeat };
                     if !is_said(&run, fixed) && seen.insert(run.clone()) {
                         runs.push(run);
@@ -173,10 +227,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_question_is_of_a_task_or_of_one_of_its_variants() {
+        let runs = |questions: &[&str]| -> Vec<String> {
+            let questions: Vec<Question> = questions.iter().map(|q| q.parse().unwrap()).collect();
+            let plan = Plan::new(&["das".to_owned()], &[], &questions, 1, 1);
+            plan.runs().iter().map(Run::to_string).collect()
+        };
+        assert_eq!(
+            runs(&["ctr/per-user-time"]),
+            ["das, ctr/per-user-time, seed 0", "no-sid, ctr/per-user-time, seed 0"]
+        );
+        assert_eq!(
+            runs(&["ctr/global-time/sid-only", "intrinsic"]),
+            ["das, intrinsic, seed 0", "das, ctr/global-time/sid-only, seed 0"]
+        );
+        assert_eq!(runs(&["ctr"]).len(), 6);
+        for (text, part) in [("ctr/time", "per-user-time/sid-only"), ("cold/x", "none")] {
+            let error = text.parse::<Question>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_random_is_repeated_one_training_of_everything_after_another() {
         let (das, file) = ("das".to_owned(), "file".to_owned());
-        let tasks = [Task::Intrinsic, Task::Generative];
-        let plan = Plan::new(&[das, file.clone()], &[file], &tasks, 2, 2);
+        let questions = ["intrinsic", "generative"].map(|text| text.parse().unwrap());
+        let plan = Plan::new(&[das, file.clone()], &[file], &questions, 2, 2);
         let runs: Vec<String> = plan.runs().iter().map(Run::to_string).collect();
         let expected = [
             "das, intrinsic, seed 0",

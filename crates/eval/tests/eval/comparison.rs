@@ -10,8 +10,8 @@ use das_core::{DenseMatrix, RowMatrix};
 use das_data::DataSet;
 use das_eval::Error;
 use das_eval::compare::{
-    Folder, Jobs, Plan, RESULTS_FILE, SUMMARY_FILE, TaskSplit, Tokens, Workbench, compare,
-    remaining_seconds,
+    Folder, Jobs, Plan, Question, RESULTS_FILE, SUMMARY_FILE, TaskSplit, Tokens, Workbench,
+    compare, remaining_seconds,
 };
 use das_eval::presets::Preset;
 use das_eval::records::{Record, Seconds, Task, read_records};
@@ -95,7 +95,7 @@ fn figures(records: &[Record]) -> Vec<(String, BTreeMap<String, f64>)> {
 fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     let (_market, data) = market();
     let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
-    let plan = Plan::new(&methods, &[], &Task::ALL, 1, 1);
+    let plan = Plan::new(&methods, &[], &Task::ALL.map(Question::from), 1, 1);
     plan.check(&data).unwrap();
     // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead.
     assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2));
@@ -131,7 +131,7 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
 #[test]
 fn figures_of_users_average_to_the_metric() {
     let (_market, data) = market();
-    let plan = Plan::new(&["one-sided".into()], &[], &[Task::Ctr], 1, 1);
+    let plan = Plan::new(&["one-sided".into()], &[], &[Task::Ctr.into()], 1, 1);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
     run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap();
@@ -158,7 +158,8 @@ fn figures_of_users_average_to_the_metric() {
 #[test]
 fn a_repeat_trains_the_recommender_anew_on_the_same_ids() {
     let (_market, data) = market();
-    let plan = |repeats| Plan::new(&["one-sided".into()], &[], &[Task::Generative], 1, repeats);
+    let plan =
+        |repeats| Plan::new(&["one-sided".into()], &[], &[Task::Generative.into()], 1, repeats);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
     assert_eq!(run(&data, &folder, &plan(1), &jobs(usize::MAX)).unwrap(), 3);
@@ -180,7 +181,8 @@ fn a_repeat_trains_the_recommender_anew_on_the_same_ids() {
 #[test]
 fn a_failing_method_is_named_and_what_was_done_is_kept() {
     let (_market, data) = market();
-    let plan = Plan::new(&["one-sided".into(), "broken".into()], &[], &[Task::Intrinsic], 1, 1);
+    let plan =
+        Plan::new(&["one-sided".into(), "broken".into()], &[], &[Task::Intrinsic.into()], 1, 1);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
     let error = run(&data, &folder, &plan, &jobs(usize::MAX)).unwrap_err();
@@ -193,14 +195,16 @@ fn a_failing_method_is_named_and_what_was_done_is_kept() {
 fn a_data_set_without_labels_is_refused_before_anything_runs() {
     let rows: Vec<Row> = (0..20).map(|at| Row(at % 2, at, i64::from(at), true)).collect();
     let (_folder, data) = data_set(2, 20, &rows, false);
-    let error =
-        Plan::new(&["das".into()], &[], &[Task::Ctr], 1, 1).check(&data).unwrap_err().to_string();
+    let error = Plan::new(&["das".into()], &[], &[Task::Ctr.into()], 1, 1)
+        .check(&data)
+        .unwrap_err()
+        .to_string();
     assert_says(&error, &["no column `label`"]);
 }
 
 #[test]
 fn what_is_left_is_estimated_from_the_runs_most_alike() {
-    let plan = Plan::new(&["das".into()], &[], &[Task::Generative], 2, 1);
+    let plan = Plan::new(&["das".into()], &[], &[Task::Generative.into()], 2, 1);
     assert_eq!(remaining_seconds(&[], plan.runs()), None);
     let timed = |method: &str, train: f64| Record {
         seconds: Seconds { train, ..Seconds::default() },

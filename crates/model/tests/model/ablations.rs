@@ -13,7 +13,7 @@ use crate::common::{Market, Recorder, das};
 
 fn model() -> ModelConfig {
     let tokenizer = TokenizerConfig { hidden: vec![24], codebook_sizes: vec![12, 8] };
-    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::default() }
+    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::paper() }
 }
 
 fn training() -> TrainConfig {

@@ -13,7 +13,7 @@ use crate::common::{Market, Recorder, das};
 
 fn model() -> ModelConfig {
     let tokenizer = TokenizerConfig { hidden: vec![24], codebook_sizes: vec![12, 8] };
-    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::default() }
+    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::paper() }
 }
 
 fn trained<'a>(market: &Market, model: &ModelConfig, teach_after: u32) -> (Trained, Recorder<'a>) {
@@ -129,7 +129,7 @@ fn the_adapter_moves_content_as_far_as_its_weight_lets_it() {
 
 #[test]
 fn schedules_that_never_teach_are_refused() {
-    let config = TrainConfig { teach_after: 6, ..TrainConfig::default() };
+    let config = TrainConfig { teach_after: 12, ..TrainConfig::default() };
     let error = config.check().unwrap_err().to_string();
     assert!(error.contains("train.teach_after"), "{error}");
     let config = ModelConfig { teacher_clicks: -1.0, ..model() };

@@ -13,7 +13,7 @@ use rand::Rng;
 
 fn model() -> ModelConfig {
     let tokenizer = TokenizerConfig { hidden: vec![24], codebook_sizes: vec![12, 8] };
-    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::default() }
+    ModelConfig { code_dim: 8, user: tokenizer.clone(), item: tokenizer, ..ModelConfig::paper() }
 }
 
 fn training() -> TrainConfig {
@@ -147,7 +147,8 @@ fn every_term_can_be_switched_off_and_is_then_absent() {
             Term::ALL.iter().copied().filter(|&other| other != term).collect();
         assert_eq!(terms_of(&config), expected);
     }
-    let without = ModelConfig { icdm: false, ..model() };
+    let mut without = ModelConfig { icdm: false, ..model() };
+    without.terms.set(Term::QuQi, 1.0);
     let direct = [Term::RecU, Term::RecI, Term::RqU, Term::RqI, Term::CoU, Term::CoI, Term::QuQi];
     assert_eq!(terms_of(&without), direct);
 }

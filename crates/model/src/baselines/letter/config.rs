@@ -124,7 +124,7 @@ impl LetterConfig {
             code_dim: self.code_dim,
             temperature: self.cf_temperature,
             debias: false,
-            ..ModelConfig::default()
+            ..ModelConfig::paper()
         }
     }
 
