@@ -153,10 +153,10 @@ impl Default for ModelConfig {
             alpha: 1.0,
             beta: 0.5,
             sides: Sides::Both,
-            icdm: false,
+            icdm: true,
             debias: true,
             frozen_cf: false,
-            interest_items: 0,
+            interest_items: 8,
             teacher_gradient: true,
             teacher_clicks: 0.0,
             temperature: 0.1,
@@ -165,7 +165,7 @@ impl Default for ModelConfig {
             log_q: true,
             reduction: Reduction::Sum,
             fusion: Fusion::Sum,
-            adapter_rank: 32,
+            adapter_rank: 0,
             commitment_weight: 0.25,
             align_codes: false,
             user: TokenizerConfig::default(),
@@ -182,11 +182,13 @@ impl Default for TokenizerConfig {
 }
 
 impl ModelConfig {
-    /// The objective of the paper: the ID-based model, the six alignments around it in place of the
-    /// direct one, and content as it is.
+    /// The objective of the paper: all six alignments around the ID-based model, no direct one, and
+    /// interests that are users' own.
     pub fn paper() -> ModelConfig {
-        let mut config = ModelConfig { icdm: true, adapter_rank: 0, ..ModelConfig::default() };
-        config.terms.set(Term::QuQi, 0.0);
+        let mut config = ModelConfig { interest_items: 0, ..ModelConfig::default() };
+        for (term, weight) in [(Term::QuInt, 1.0), (Term::QiPro, 1.0), (Term::QuQi, 0.0)] {
+            config.terms.set(term, weight);
+        }
         config
     }
 

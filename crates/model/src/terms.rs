@@ -111,9 +111,13 @@ impl std::fmt::Display for Term {
 pub struct TermWeights(Vec<f32>);
 
 impl Default for TermWeights {
-    /// 1 for every term.
+    /// 1 for every term but the alignments of an entity with its own ID embedding, which pull
+    /// against co-occurrence (`docs/findings.md`) and are 0.
     fn default() -> TermWeights {
-        TermWeights(vec![1.0; Term::ALL.len()])
+        let mut weights = TermWeights(vec![1.0; Term::ALL.len()]);
+        weights.set(Term::QuInt, 0.0);
+        weights.set(Term::QiPro, 0.0);
+        weights
     }
 }
 
@@ -165,6 +169,7 @@ mod tests {
         let weights: TermWeights = serde_json::from_str(r#"{"orth_u": 0.0}"#).unwrap();
         assert_eq!(weights.get(Term::OrthU), 0.0);
         assert_eq!(weights.get(Term::OrthI), 1.0);
+        assert_eq!(weights.get(Term::QiPro), 0.0);
         let json = serde_json::to_string(&weights).unwrap();
         assert_eq!(serde_json::from_str::<TermWeights>(&json).unwrap(), weights);
     }

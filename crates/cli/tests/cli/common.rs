@@ -34,8 +34,12 @@ kmeans_iterations = 5
 checkpoint_steps = 10
 
 [model]
-icdm = true
+adapter_rank = 4
 code_dim = 8
+
+[model.terms]
+qu_int = 1.0
+qi_pro = 1.0
 
 [model.user]
 hidden = [16]

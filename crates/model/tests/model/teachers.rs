@@ -105,6 +105,41 @@ fn few_clicks_make_a_weak_teacher() {
 }
 
 #[test]
+fn other_items_of_a_user_are_added_to_its_interest() {
+    let market = Market::new(35, 80, 48, 5);
+    let config = ModelConfig { interest_items: 3, ..model() };
+    let [users, items] = &market.content;
+    let batch =
+        BatchBuilder::new(&market, [users, items], &config).build(&market.epoch(0, 0), 0..64);
+    assert!(batch.item.clicked.is_empty());
+    let rows = batch.user.clicked.chunks_exact(3).zip(&batch.user.ids).zip(&batch.item.ids);
+    for ((found, &user), &item) in rows {
+        let others: Vec<u32> =
+            market.items_of(user).iter().copied().filter(|&other| other != item).collect();
+        match others.len() {
+            0 => assert_eq!(found, [item; 3]),
+            // Few are all there, many are spread out: none twice where there are enough.
+            count => {
+                assert!(found.iter().all(|other| others.contains(other)), "{found:?} {others:?}");
+                let distinct: std::collections::BTreeSet<&u32> = found.iter().collect();
+                assert_eq!(distinct.len(), count.min(3));
+            }
+        }
+    }
+    let (own, joined) = (losses(&market, &model()), losses(&market, &config));
+    let at = |of: &[(&str, f32)], name: &str| of.iter().find(|(n, _)| *n == name).unwrap().1;
+    for (term, same) in [("qi_int", false), ("cf_unbiased", false), ("qi_pro", true)] {
+        assert_eq!(at(&own, term) == at(&joined, term), same, "{term}");
+    }
+    // Two stages know it too.
+    let frozen = ModelConfig { frozen_cf: true, ..config };
+    assert_ne!(
+        trained(&market, &frozen, 0).0.extra,
+        trained(&market, &ModelConfig { frozen_cf: true, ..model() }, 0).0.extra
+    );
+}
+
+#[test]
 fn the_adapter_moves_content_as_far_as_its_weight_lets_it() {
     let market = Market::new(34, 80, 48, 5);
     let moved = |weight: f32| {

@@ -45,8 +45,6 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let data = folder.join("data");
     market.write(&data)?;
     let mut config = RunConfig { seed: args.seed, ..RunConfig::default() };
-    // The truth has popularity and conformity, which only the ID-based model tells from interest.
-    config.model.icdm = true;
     let prepared = Prepared::open(&data, &config.data)?;
     let cache = folder.join("content");
     let [users, items] = Side::BOTH.map(|side| vectors(&prepared, &config, side, &cache, context));
@@ -56,7 +54,6 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let popularity = popularity_probes(&das, &market, args.seed)?;
     config.model.alpha = 0.0;
     config.model.beta = 0.0;
-    config.model.adapter_rank = 0;
     let content_only = train(&prepared, &vectors, &config, &folder.join("content-only"), context)?;
 
     let measure = |fitted: &Fitted| Recovered::measure(fitted, &prepared, &market.truth);

@@ -12,32 +12,33 @@ use crate::run_folder::artifact_of;
 use crate::usage::UsageError;
 
 /// DAS with something left out, added or done otherwise: the name of the row, and the settings that
-/// differ. Each row of `das compare --ablations`. Rows of the `paper` have its objective, with the
-/// ID-based model; the others go out from the defaults.
+/// differ. Each row of `das compare --ablations`.
 pub const ABLATIONS: &[(&str, &[&str])] = &[
+    ("das -qu_pro", &["model.terms.qu_pro=0"]),
+    ("das -qi_int", &["model.terms.qi_int=0"]),
     ("das -qu_qi", &["model.terms.qu_qi=0"]),
     ("das -co_u", &["model.terms.co_u=0"]),
     ("das -co_i", &["model.terms.co_i=0"]),
+    ("das -u2i", &["model.terms.qu_pro=0", "model.terms.qi_int=0"]),
     ("das -co-occurrence", &["model.terms.co_u=0", "model.terms.co_i=0"]),
-    ("das -adapter", &["model.adapter_rank=0"]),
+    ("das +u2u-i2i", &["model.terms.qu_int=1", "model.terms.qi_pro=1"]),
+    ("das -propagation", &["model.interest_items=0"]),
+    ("das -debias", &["model.debias=false"]),
+    ("das -icdm", &["model.icdm=false"]),
+    ("das frozen-cf", &["model.frozen_cf=true"]),
+    ("das +adapter", &["model.adapter_rank=32"]),
     ("das item-side", &["model.sides=item"]),
-    ("das content-only", &["model.alpha=0", "model.beta=0", "model.adapter_rank=0"]),
-    ("das +icdm", &["model.icdm=true"]),
-    ("paper", PAPER),
-    ("paper -qu_pro", &["model.terms.qu_pro=0"]),
-    ("paper -qi_int", &["model.terms.qi_int=0"]),
-    ("paper -qu_int", &["model.terms.qu_int=0"]),
-    ("paper -qi_pro", &["model.terms.qi_pro=0"]),
-    ("paper -co_u", &["model.terms.co_u=0"]),
-    ("paper -co_i", &["model.terms.co_i=0"]),
-    ("paper -u2i", &["model.terms.qu_pro=0", "model.terms.qi_int=0"]),
-    ("paper -u2u-i2i", &["model.terms.qu_int=0", "model.terms.qi_pro=0"]),
-    ("paper -debias", &["model.debias=false"]),
-    ("paper frozen-cf", &["model.frozen_cf=true"]),
+    ("das content-only", &["model.alpha=0", "model.beta=0"]),
+    (
+        "das paper",
+        &[
+            "model.interest_items=0",
+            "model.terms.qu_int=1",
+            "model.terms.qi_pro=1",
+            "model.terms.qu_qi=0",
+        ],
+    ),
 ];
-
-/// The settings of [`das_model::ModelConfig::paper`].
-const PAPER: &[&str] = &["model.icdm=true", "model.adapter_rank=0", "model.terms.qu_qi=0"];
 
 /// One row of a comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,9 +138,7 @@ impl Candidate {
 }
 
 fn ablation(name: &str, overrides: &[&str]) -> Candidate {
-    let of_paper = name.starts_with("paper") && overrides != PAPER;
-    let common: &[&str] = if of_paper { PAPER } else { &[] };
-    let overrides = common.iter().chain(overrides).map(|text| text.to_string());
+    let overrides = overrides.iter().map(|text| text.to_string());
     let source = Source::Trained(overrides.chain(["method=das".to_string()]).collect());
     Candidate { name: name.to_string(), source }
 }
