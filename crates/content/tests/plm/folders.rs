@@ -165,6 +165,15 @@ fn a_token_outside_the_vocabulary_is_an_error() {
 }
 
 #[test]
+fn a_template_of_tokens_that_are_not_there_is_an_error() {
+    let folder = copy();
+    edit(folder.path(), "tokenizer.json", |tokenizer| {
+        tokenizer["post_processor"]["special_tokens"].as_object_mut().unwrap().remove("[CLS]");
+    });
+    assert!(message(folder.path()).contains("tokenizer.json"), "{}", message(folder.path()));
+}
+
+#[test]
 fn a_request_to_stop_is_heard_between_batches() {
     let config = PlmConfig { batch_tokens: 1, ..Default::default() };
     let model = Plm::open(&fixture("bert"), &config).unwrap();

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use das_core::files;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::folder::read_text;
 use crate::{Error, Result};
+
+/// A text that every tokenizer can take.
+const PROBE: &str = "a";
 
 /// A published tokenizer, cut off at a length.
 pub(super) struct Tokens {
@@ -34,11 +38,16 @@ impl Tokens {
             ));
         }
         let text = read_text(path)?;
-        let mut tokenizer =
-            Tokenizer::from_bytes(text.as_bytes()).map_err(|error| fault(error.to_string()))?;
-        tokenizer.with_padding(None);
-        let truncation = TruncationParams { max_length, ..Default::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| fault(error.to_string()))?;
+        let tokenizer = files::decode(path, || {
+            let fault = |error: tokenizers::Error| das_core::Error::format(path, error.to_string());
+            let mut tokenizer = Tokenizer::from_bytes(text.as_bytes()).map_err(fault)?;
+            tokenizer.with_padding(None);
+            let truncation = TruncationParams { max_length, ..Default::default() };
+            tokenizer.with_truncation(Some(truncation)).map_err(fault)?;
+            // A template may name special tokens that the file does not have; the first text tells.
+            tokenizer.encode_fast(PROBE, true).map_err(fault)?;
+            Ok(tokenizer)
+        })?;
         Ok(Tokens { tokenizer, vocabulary })
     }
 
