@@ -58,7 +58,7 @@ pub struct CompareArgs {
 /// Arguments of `das contrasts`.
 #[derive(Debug, Args)]
 pub struct ContrastsArgs {
-    /// The plan in TOML: a [[contrast]] for each claim
+    /// The plan in TOML: a `[[contrast]]` for each claim
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
     /// Folders of comparisons, by the names that the plan has for them
