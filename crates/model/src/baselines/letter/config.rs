@@ -66,7 +66,7 @@ impl Default for LetterConfig {
             alpha: 0.02,
             beta: 1e-4,
             clusters: 10,
-            epochs: 30,
+            epochs: 60,
             batch_size: 1024,
             learning_rate: 3e-3,
             weight_decay: 1e-4,

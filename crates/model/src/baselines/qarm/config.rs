@@ -61,7 +61,7 @@ impl Default for QarmConfig {
             neighbours: 20,
             swing_alpha: 1.0,
             users_per_item: 200,
-            epochs: 3,
+            epochs: 6,
             batch_size: 1024,
             learning_rate: 1e-3,
             weight_decay: 0.01,
