@@ -101,8 +101,10 @@ impl Das {
 struct DasObjective<'a> {
     das: Das,
     phase: Phase,
-    batch_size: usize,
+    /// Whether the present epoch is one of those before ID embeddings teach.
+    warming: bool,
     teach_after: u64,
+    batch_size: usize,
     inputs: Inputs<'a>,
     seed: u64,
     builder: BatchBuilder<'a>,
@@ -123,8 +125,9 @@ impl<'a> DasObjective<'a> {
         Ok(DasObjective {
             das: Das::new(run.device, model, views, popularity, run.seed)?,
             phase,
-            batch_size: config.batch_size,
+            warming: false,
             teach_after: u64::from(config.teach_after),
+            batch_size: config.batch_size,
             inputs,
             seed: run.seed,
             builder: match phase {
@@ -160,9 +163,7 @@ impl Objective for DasObjective<'_> {
     }
 
     fn begin_epoch(&mut self, epoch: u64) {
-        if matches!(self.phase, Phase::Joint | Phase::WarmUp) {
-            self.phase = if epoch < self.teach_after { Phase::WarmUp } else { Phase::Joint };
-        }
+        self.warming = self.phase == Phase::Joint && epoch < self.teach_after;
         // The last one goes before the next is drawn: a log of both is a log too many.
         self.epoch = ClickEpoch::default();
         self.epoch = self.inputs.clicks.epoch(self.seed, epoch);
@@ -174,7 +175,8 @@ impl Objective for DasObjective<'_> {
     }
 
     fn loss(&self, tape: &mut Tape<'_>, batch: &Batch, quantize: bool) -> StepTerms {
-        self.das.forward(tape, batch, self.phase, quantize)
+        let phase = if self.warming { Phase::WarmUp } else { self.phase };
+        self.das.forward(tape, batch, phase, quantize)
     }
 
     fn quantizers(&self) -> Vec<Quantizer<'_>> {
@@ -196,11 +198,6 @@ impl Objective for DasObjective<'_> {
     }
 
     fn identity(&self) -> Value {
-        let phase = match self.phase {
-            Phase::Joint | Phase::WarmUp => "Joint",
-            Phase::Collaborative => "Collaborative",
-            Phase::Frozen => "Frozen",
-        };
-        json!({ "das": self.das.config(), "phase": phase })
+        json!({ "das": self.das.config(), "phase": format!("{:?}", self.phase) })
     }
 }

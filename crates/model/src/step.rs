@@ -132,16 +132,14 @@ impl Das {
                 self.tokenize(tape, batch, quantize, &mut terms)
             }
         };
-        let mut teachers = self.icdm.as_ref().map(|icdm| match phase {
+        let teachers = self.icdm.as_ref().map(|icdm| match phase {
             Phase::Frozen => icdm.frozen(tape, batch),
             Phase::Joint | Phase::WarmUp | Phase::Collaborative => {
                 icdm.forward(tape, batch, &mut terms)
             }
         });
-        if phase == Phase::WarmUp {
-            teachers = None;
-        }
         if self.config.beta > 0.0 {
+            let teachers = teachers.filter(|_| phase != Phase::WarmUp);
             mdam::align(tape, batch, quantized, teachers.as_ref(), &mut terms);
         }
         terms.terms
@@ -170,8 +168,8 @@ impl Das {
             if let Some(loss) = output.quantization {
                 terms.add(quantization, loss);
             }
-            if let (true, Some(shift)) = (terms.config.enabled(adaptation), output.shift) {
-                terms.add(adaptation, uism.adaptation(tape, shift));
+            if let (true, Some(adapted)) = (terms.config.enabled(adaptation), output.adapted) {
+                terms.add(adaptation, uism.adaptation(tape, adapted, x));
             }
             Some(output.quantized)
         })

@@ -54,8 +54,8 @@ pub(crate) struct UismOutput {
     pub(crate) quantization: Option<Var>,
     /// x, `[n, content_dim]`, or what the adapter made of it: what is to be reconstructed.
     pub(crate) content: Var,
-    /// x′ − x, where there is an adapter.
-    pub(crate) shift: Option<Var>,
+    /// x′ with its gradient, where there is an adapter.
+    pub(crate) adapted: Option<Var>,
     /// The chosen codes, `[n, levels]`, unless nothing is quantized.
     pub(crate) codes: Option<Codes>,
 }
@@ -101,13 +101,12 @@ impl Uism {
     /// Encodes and quantizes content `x` `[n, content_dim]`.
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var, quantize: bool) -> UismOutput {
         let (config, (n, _)) = (&self.config, tape.shape(x));
-        let shift = self.adapter.as_ref().map(|adapter| adapter.shift(tape, x));
-        let adapted = shift.map_or(x, |shift| tape.add(x, shift));
-        let z = self.encoder.forward(tape, adapted);
+        let adapted = self.adapter.as_ref().map(|adapter| adapter.forward(tape, x));
+        let z = self.encoder.forward(tape, adapted.unwrap_or(x));
         // The target is what it is: the adapter does not move content to where it is met.
-        let content = if shift.is_some() { tape.detach(adapted) } else { x };
+        let content = adapted.map_or(x, |adapted| tape.detach(adapted));
         if !quantize {
-            return UismOutput { quantized: z, quantization: None, content, shift, codes: None };
+            return UismOutput { quantized: z, quantization: None, content, adapted, codes: None };
         }
         let levels = self.codebooks.len();
         let options = QuantizeOptions {
@@ -120,7 +119,7 @@ impl Uism {
             quantized: output.through,
             quantization: Some(output.loss),
             content,
-            shift,
+            adapted,
             codes: Some(output.codes),
         }
     }
@@ -139,18 +138,17 @@ impl Uism {
         if let Some(present) = self.views.present(content) {
             let present = tape.input_slice(n, content_dim, &present);
             reconstructed = tape.multiply(reconstructed, present);
-            if output.shift.is_some() {
+            if output.adapted.is_some() {
                 target = tape.multiply(target, present);
             }
         }
         tape.mse(reconstructed, target, scale(self.config.reduction, n, content_dim))
     }
 
-    /// ‖x′ − x‖² of `shift`, the adapter's, reduced as configured.
-    pub(crate) fn adaptation(&self, tape: &mut Tape<'_>, shift: Var) -> Var {
-        let (n, content_dim) = tape.shape(shift);
-        let none = tape.input_slice(n, content_dim, &vec![0.0; n * content_dim]);
-        tape.mse(shift, none, scale(self.config.reduction, n, content_dim))
+    /// ‖x′ − x‖² of what the adapter made of `x`, reduced as configured.
+    pub(crate) fn adaptation(&self, tape: &mut Tape<'_>, adapted: Var, x: Var) -> Var {
+        let (n, content_dim) = tape.shape(x);
+        tape.mse(adapted, x, scale(self.config.reduction, n, content_dim))
     }
 }
 

@@ -15,9 +15,9 @@
 //! conformity `κ_u ~ U(0, 1)` says how far `u` follows what is popular.
 //!
 //! *Exposure.* In each round each user gets the same number of slots, never an item twice. A
-//! slot is filled, unless the round is one of the last that are unbiased, with the shares of [`MarketConfig`], by popularity
+//! slot is filled, with the shares of [`MarketConfig`], by popularity
 //! (`P(i) ∝ (1 + n_i)^γ`, `n_i` the clicks of `i` in earlier rounds), by targeting (a topic
-//! drawn from `θ_u`, then any item of it), or evenly. Unbiased rounds fill every slot evenly: what
+//! drawn from `θ_u`, then any item of it), or evenly; in unbiased rounds, which come last, always evenly: what
 //! is clicked there is liked, not merely shown. In the others early luck and appeal are amplified
 //! from round to round: items are seen because they were clicked before.
 //!

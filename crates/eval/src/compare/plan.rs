@@ -1,7 +1,6 @@
 //! Methods × tasks × variants × seeds × repeats.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::str::FromStr;
 
 use das_data::{DataSet, Split, SplitKind};
@@ -117,15 +116,6 @@ impl FromStr for Question {
         let known: Vec<&str> = known.iter().map(String::as_str).filter(|v| !v.is_empty()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Err(Error::Invalid(format!("unknown variant in `{text}`; those of `{task}`: {known}")))
-    }
-}
-
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.variant {
-            Some(variant) => write!(f, "{}/{variant}", self.task),
-            None => self.task.fmt(f),
-        }
     }
 }
 

@@ -28,9 +28,9 @@ pub struct RetrieverConfig {
     pub dropout: f32,
     /// Share of the target probability spread over all codes that a digit is told from.
     pub label_smoothing: f32,
-    /// Whether each digit is told from the codes that continue an existing ID, so that the
-    /// probabilities of the catalogue add up to 1 (in training one of an item that is clicked there), or from all codes, as other
-    /// generative retrievers do.
+    /// Whether each digit is told from the codes that continue an existing ID (in training one of
+    /// an item that is clicked there), so that the probabilities of the catalogue add up to 1, or
+    /// from all codes, as other generative retrievers do.
     pub renormalise: bool,
     /// Beam width of validation, and of the search that gives exact search its first bound.
     pub beam: usize,
