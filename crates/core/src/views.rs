@@ -59,13 +59,18 @@ impl Views {
         }
         let mut mask: Option<Vec<f32>> = None;
         for (at, row) in rows.chunks_exact(self.dim()).enumerate() {
-            for span in self.spans().filter(|span| row[span.clone()].iter().all(|&x| x == 0.0)) {
+            for span in self.spans().filter(|span| !self.is_present(&row[span.clone()])) {
                 let start = at * self.dim();
                 let mask = mask.get_or_insert_with(|| vec![1.0; rows.len()]);
                 mask[start + span.start..start + span.end].fill(0.0);
             }
         }
         mask
+    }
+
+    /// Whether an entity has the view whose values are these; where there is but one, it has.
+    pub fn is_present(&self, view: &[f32]) -> bool {
+        self.count() == 1 || view.iter().any(|&x| x != 0.0)
     }
 
     /// Σ (x − x̂)² over `rows` `[n, dim]` and what was made of them, missing views left out.

@@ -1,19 +1,20 @@
 //! DAS as an objective of the trainer: one stage, or two under `model.frozen_cf`.
 
 use das_core::progress::Cancel;
-use das_core::{ClickEpoch, Side};
+use das_core::{ClickEpoch, RowMatrix, Side};
 use das_nn::safetensors_io::NamedTensor;
 use das_nn::{Params, Tape};
 use serde_json::{Value, json};
 
 use crate::icdm::PopularityFeatures;
 use crate::method::{Inputs, Run, Trained};
+use crate::tokenizer::no_side;
 use crate::train::{
     Finished, Objective, Observer, Position, Quantizer, Stage, StepTerms, train_stage,
 };
 use crate::{
     Batch, BatchBuilder, Das, Error, ModelConfig, NeuralTokenizer, Phase, Result, SideEncoder,
-    TrainConfig,
+    Standard, TrainConfig,
 };
 
 /// The ID embeddings of the collaborative model in an artifact, for probing.
@@ -86,14 +87,20 @@ pub(crate) fn check_batch(key: &str, batch_size: usize, inputs: &Inputs<'_>) -> 
     Ok(())
 }
 
+/// How the content of `[users, items]` is met.
+fn standards(model: &ModelConfig, content: [&dyn RowMatrix; 2]) -> Result<[Standard; 2]> {
+    let standard = |content: &dyn RowMatrix| match model.standardize {
+        true => Standard::of(content),
+        false => Ok(Standard::none(content.views())),
+    };
+    let [users, items] = content;
+    Ok([standard(users)?, standard(items)?])
+}
+
 impl Das {
     /// The tokenizers as they stand.
     pub(crate) fn tokenizer(&self) -> Result<NeuralTokenizer> {
-        let side = |side| match self.codebooks(side) {
-            [] => Ok(None),
-            _ => SideEncoder::from_params(self.params(), side).map(Some),
-        };
-        NeuralTokenizer::new("das", [side(Side::User)?, side(Side::Item)?])
+        NeuralTokenizer::new("das", [self.encoder(Side::User)?, self.encoder(Side::Item)?])
     }
 }
 
@@ -120,10 +127,10 @@ impl<'a> DasObjective<'a> {
     ) -> Result<DasObjective<'a>> {
         let inputs = run.inputs;
         let popularity = Side::BOTH.map(|side| PopularityFeatures::new(inputs.clicks, side));
-        let views = inputs.content.map(|content| content.views());
+        let content = standards(model, inputs.content)?;
         let builder = BatchBuilder::new(inputs.clicks, inputs.content, model);
         Ok(DasObjective {
-            das: Das::new(run.device, model, views, popularity, run.seed)?,
+            das: Das::new(run.device, model, content, popularity, run.seed)?,
             phase,
             warming: false,
             teach_after: u64::from(config.teach_after),
@@ -177,6 +184,10 @@ impl Objective for DasObjective<'_> {
     fn loss(&self, tape: &mut Tape<'_>, batch: &Batch, quantize: bool) -> StepTerms {
         let phase = if self.warming { Phase::WarmUp } else { self.phase };
         self.das.forward(tape, batch, phase, quantize)
+    }
+
+    fn encoder(&self, side: Side) -> Result<SideEncoder> {
+        self.das.encoder(side)?.ok_or_else(|| no_side("das", side))
     }
 
     fn quantizers(&self) -> Vec<Quantizer<'_>> {

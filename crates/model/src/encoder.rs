@@ -9,6 +9,7 @@ use crate::adapter;
 use crate::codebooks::{Codebooks, TensorMap, float_map};
 use crate::frozen::FrozenMlp;
 use crate::fusion::join_projections;
+use crate::standard::Standard;
 
 /// The encoder, codebooks and decoder of one side, ready to run on plain slices.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,21 +33,17 @@ pub struct EncodedRows {
 impl SideEncoder {
     /// Copies the weights of `side` out of a model's parameters; ID tables stay where they are.
     pub fn from_params(params: &Params, side: Side) -> Result<SideEncoder> {
-        let parts = ["adapter", "encoder", "decoder", "codebook"];
-        let parts = parts.map(|part| format!("{side}.{part}."));
-        let is_part = |name: &str| parts.iter().any(|part| name.starts_with(part));
-        let mut tensors: TensorMap = params
-            .ids()
-            .filter(|&id| is_part(params.name(id)))
-            .map(|id| {
-                let tensor = params.get(id);
-                let shape = vec![tensor.rows(), tensor.cols()];
-                (params.name(id).to_string(), (shape, tensor.to_vec()))
-            })
-            .collect();
-        let encoder = format!("{side}.encoder");
-        join_projections(&mut tensors, &encoder);
-        adapter::fold(&mut tensors, &format!("{side}.adapter"), &encoder);
+        SideEncoder::from_map(tensors_of(params, side), side)
+    }
+
+    /// The same of a model that meets content as `standard` says; the encoder takes it as it is.
+    pub(crate) fn standardized(
+        params: &Params,
+        side: Side,
+        standard: &Standard,
+    ) -> Result<SideEncoder> {
+        let mut tensors = tensors_of(params, side);
+        standard.fold(&mut tensors, &format!("{side}.encoder"), &format!("{side}.decoder"));
         SideEncoder::from_map(tensors, side)
     }
 
@@ -110,4 +107,24 @@ impl SideEncoder {
         tensors.extend(self.codebooks.to_tensors(side));
         tensors
     }
+}
+
+/// The tensors of `side`, with what is trained apart put together.
+fn tensors_of(params: &Params, side: Side) -> TensorMap {
+    let parts = ["adapter", "encoder", "decoder", "codebook"];
+    let parts = parts.map(|part| format!("{side}.{part}."));
+    let is_part = |name: &str| parts.iter().any(|part| name.starts_with(part));
+    let mut tensors: TensorMap = params
+        .ids()
+        .filter(|&id| is_part(params.name(id)))
+        .map(|id| {
+            let tensor = params.get(id);
+            let shape = vec![tensor.rows(), tensor.cols()];
+            (params.name(id).to_string(), (shape, tensor.to_vec()))
+        })
+        .collect();
+    let encoder = format!("{side}.encoder");
+    join_projections(&mut tensors, &encoder);
+    adapter::fold(&mut tensors, &format!("{side}.adapter"), &encoder);
+    tensors
 }

@@ -20,6 +20,7 @@ mod icdm;
 mod layers;
 mod mdam;
 mod method;
+mod standard;
 mod step;
 mod terms;
 mod tokenizer;
@@ -42,6 +43,7 @@ pub use icdm::{PopularityFeatures, table_names};
 pub use method::{
     ExtraFile, Inputs, Method, MethodConfigs, Run, Settings, Trained, load_tokenizer, train_method,
 };
+pub use standard::Standard;
 pub use step::{Das, Phase};
 pub use terms::{Part, Term, TermWeights};
 pub use tokenizer::{Encoded, Keep, NeuralTokenizer, Tokenizer, encode_all, encode_chunks};

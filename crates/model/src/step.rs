@@ -1,13 +1,15 @@
 //! The joint objective of one step: L = L_sem + α·L_cf + β·L_align.
 
-use das_core::{Side, Views};
+use das_core::Side;
 use das_nn::{Device, InfoNce, ParamId, Params, Tape, Var};
 
 use crate::Result;
+use crate::SideEncoder;
 use crate::batch::Batch;
 use crate::config::{Direction, ModelConfig, TokenizerConfig};
 use crate::icdm::{Icdm, PopularityFeatures};
 use crate::mdam;
+use crate::standard::Standard;
 use crate::terms::Term;
 use crate::train::StepTerms;
 use crate::uism::{Uism, UismConfig};
@@ -67,13 +69,12 @@ impl ModelConfig {
 }
 
 impl Das {
-    /// A freshly initialised model. `content` says what content vectors consist of; it and
-    /// `popularity` are `[users, items]`, and the latter also tell how many rows the ID tables
-    /// have.
+    /// A freshly initialised model. `content` says how content vectors are met; it and `popularity`
+    /// are `[users, items]`, and the latter also tell how many rows the ID tables have.
     pub fn new(
         device: &Device,
         config: &ModelConfig,
-        content: [Views; 2],
+        content: [Standard; 2],
         popularity: [PopularityFeatures; 2],
         seed: u64,
     ) -> Result<Das> {
@@ -81,11 +82,13 @@ impl Das {
         let mut params = Params::new(device);
         let rng = |part: &str| das_core::streams::stream(seed, part, 0);
         let mut tokenizers = [None, None];
-        for ((side, views), tokenizer) in Side::BOTH.into_iter().zip(content).zip(&mut tokenizers) {
+        for ((side, standard), tokenizer) in
+            Side::BOTH.into_iter().zip(content).zip(&mut tokenizers)
+        {
             if config.sides.contain(side) {
                 let mut rng = rng(&format!("{side} tokenizer"));
                 *tokenizer =
-                    Some(Uism::new(&mut params, side, views, config.uism(side), &mut rng)?);
+                    Some(Uism::new(&mut params, side, standard, config.uism(side), &mut rng)?);
             }
         }
         let icdm = if config.uses_icdm() {
@@ -114,6 +117,12 @@ impl Das {
     /// The codebooks of `side`, coarse level first; none where it has no tokenizer.
     pub fn codebooks(&self, side: Side) -> &[ParamId] {
         self.tokenizers[side as usize].as_ref().map_or(&[], Uism::codebooks)
+    }
+
+    /// The encoder of `side` as it stands, for content as it is; none where it has no tokenizer.
+    pub fn encoder(&self, side: Side) -> Result<Option<SideEncoder>> {
+        let encoder = |uism: &Uism| SideEncoder::standardized(&self.params, side, uism.standard());
+        self.tokenizers[side as usize].as_ref().map(encoder).transpose()
     }
 
     /// Records the forward pass of `batch` and returns its terms. With `quantize` off, vectors
@@ -159,8 +168,7 @@ impl Das {
         ];
         sides.map(|(uism, side, [reconstruction, quantization, adaptation])| {
             let uism = uism.as_ref()?;
-            let x = tape.input_slice(side.rows, side.content_dim(), &side.content);
-            let output = uism.forward(tape, x, quantize);
+            let output = uism.forward(tape, &side.content, quantize);
             if terms.config.enabled(reconstruction) {
                 let loss = uism.reconstruction(tape, &output, &side.content);
                 terms.add(reconstruction, loss);
@@ -168,8 +176,10 @@ impl Das {
             if let Some(loss) = output.quantization {
                 terms.add(quantization, loss);
             }
-            if let (true, Some(adapted)) = (terms.config.enabled(adaptation), output.adapted) {
-                terms.add(adaptation, uism.adaptation(tape, adapted, x));
+            if terms.config.enabled(adaptation)
+                && let Some(loss) = uism.adaptation(tape, &output)
+            {
+                terms.add(adaptation, loss);
             }
             Some(output.quantized)
         })

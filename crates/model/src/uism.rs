@@ -4,7 +4,7 @@
 //! q = z + sg(Σ_l e^l_{c_l} − z) (straight-through); x̂ = Dec(q). Users and items have one each:
 //! the same code, own weights and own shapes.
 
-use das_core::{Side, Views};
+use das_core::Side;
 use das_nn::{Codes, ParamId, ParamKind, Params, QuantizeOptions, Tape, Var};
 use rand::Rng;
 
@@ -13,6 +13,7 @@ use crate::adapter::Adapter;
 use crate::config::{Fusion, Reduction};
 use crate::fusion::Encoder;
 use crate::layers::{Mlp, normal};
+use crate::standard::Standard;
 
 /// The shape and the loss of one tokenizer.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct UismConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct Uism {
     config: UismConfig,
-    views: Views,
+    standard: Standard,
     adapter: Option<Adapter>,
     encoder: Encoder,
     decoder: Mlp,
@@ -52,23 +53,24 @@ pub(crate) struct UismOutput {
     pub(crate) quantized: Var,
     /// Codebook and commitment terms; none while nothing is quantized.
     pub(crate) quantization: Option<Var>,
-    /// x, `[n, content_dim]`, or what the adapter made of it: what is to be reconstructed.
-    pub(crate) content: Var,
-    /// x′ with its gradient, where there is an adapter.
-    pub(crate) adapted: Option<Var>,
+    /// x, `[n, content_dim]`: content as it is met.
+    x: Var,
+    /// x′, what the adapter made of it, where there is one.
+    adapted: Option<Var>,
     /// The chosen codes, `[n, levels]`, unless nothing is quantized.
     pub(crate) codes: Option<Codes>,
 }
 
 impl Uism {
-    /// Registers the parameters of `side` for content that consists of `views`.
+    /// Registers the parameters of `side` for content that is met as `standard` says.
     pub(crate) fn new(
         params: &mut Params,
         side: Side,
-        views: Views,
+        standard: Standard,
         config: UismConfig,
         rng: &mut impl Rng,
     ) -> Result<Uism> {
+        let views = standard.views();
         let adapter = match config.adapter_rank {
             0 => None,
             rank => {
@@ -78,7 +80,7 @@ impl Uism {
         };
         let mut widths = [&config.hidden[..], &[config.code_dim]].concat();
         let name = format!("{side}.encoder");
-        let encoder = Encoder::new(params, &name, &views, config.fusion, &widths, rng)?;
+        let encoder = Encoder::new(params, &name, views, config.fusion, &widths, rng)?;
         widths.reverse();
         widths.push(views.dim());
         let decoder = Mlp::new(params, &format!("{side}.decoder"), &widths, rng)?;
@@ -90,7 +92,7 @@ impl Uism {
             let name = codebook_name(side, level);
             codebooks.push(params.add(&name, ParamKind::Dense, rows, cols, &values)?);
         }
-        Ok(Uism { config, views, adapter, encoder, decoder, codebooks })
+        Ok(Uism { config, standard, adapter, encoder, decoder, codebooks })
     }
 
     /// The codebooks, coarse level first.
@@ -98,15 +100,25 @@ impl Uism {
         &self.codebooks
     }
 
-    /// Encodes and quantizes content `x` `[n, content_dim]`.
-    pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var, quantize: bool) -> UismOutput {
-        let (config, (n, _)) = (&self.config, tape.shape(x));
+    /// What content is met as.
+    pub(crate) fn standard(&self) -> &Standard {
+        &self.standard
+    }
+
+    /// Encodes and quantizes `content` `[n, content_dim]`.
+    pub(crate) fn forward(
+        &self,
+        tape: &mut Tape<'_>,
+        content: &[f32],
+        quantize: bool,
+    ) -> UismOutput {
+        let (config, dim) = (&self.config, self.standard.views().dim());
+        let n = content.len() / dim;
+        let x = tape.input_slice(n, dim, &self.standard.apply(content));
         let adapted = self.adapter.as_ref().map(|adapter| adapter.forward(tape, x));
         let z = self.encoder.forward(tape, adapted.unwrap_or(x));
-        // The target is what it is: the adapter does not move content to where it is met.
-        let content = adapted.map_or(x, |adapted| tape.detach(adapted));
         if !quantize {
-            return UismOutput { quantized: z, quantization: None, content, adapted, codes: None };
+            return UismOutput { quantized: z, quantization: None, x, adapted, codes: None };
         }
         let levels = self.codebooks.len();
         let options = QuantizeOptions {
@@ -118,37 +130,42 @@ impl Uism {
         UismOutput {
             quantized: output.through,
             quantization: Some(output.loss),
-            content,
+            x,
             adapted,
             codes: Some(output.codes),
         }
     }
 
-    /// ‖x − x̂‖² of what `forward` made of x, whose values are `content`, reduced as configured.
-    /// A view that an entity lacks counts as met.
+    /// ‖x − x̂‖² of what `forward` made of `content`, as it is met, reduced as configured; x′ stands
+    /// for x where there is an adapter. A view that an entity lacks counts as met.
     pub(crate) fn reconstruction(
         &self,
         tape: &mut Tape<'_>,
         output: &UismOutput,
         content: &[f32],
     ) -> Var {
-        let (n, content_dim) = tape.shape(output.content);
-        let mut target = output.content;
+        let (n, content_dim) = tape.shape(output.x);
+        // The target is what it is: the adapter does not move content to where it is met.
+        let mut target = output.adapted.map_or(output.x, |adapted| tape.detach(adapted));
         let mut reconstructed = self.decoder.forward(tape, output.quantized);
-        if let Some(present) = self.views.present(content) {
+        if let Some(present) = self.standard.views().present(content) {
             let present = tape.input_slice(n, content_dim, &present);
             reconstructed = tape.multiply(reconstructed, present);
-            if output.adapted.is_some() {
-                target = tape.multiply(target, present);
-            }
+            target = tape.multiply(target, present);
         }
-        tape.mse(reconstructed, target, scale(self.config.reduction, n, content_dim))
+        tape.mse(reconstructed, target, self.content_scale(n))
     }
 
-    /// ‖x′ − x‖² of what the adapter made of `x`, reduced as configured.
-    pub(crate) fn adaptation(&self, tape: &mut Tape<'_>, adapted: Var, x: Var) -> Var {
-        let (n, content_dim) = tape.shape(x);
-        tape.mse(adapted, x, scale(self.config.reduction, n, content_dim))
+    /// ‖x′ − x‖² of what the adapter made of x, reduced as configured; none without an adapter.
+    pub(crate) fn adaptation(&self, tape: &mut Tape<'_>, output: &UismOutput) -> Option<Var> {
+        let (n, _) = tape.shape(output.x);
+        output.adapted.map(|adapted| tape.mse(adapted, output.x, self.content_scale(n)))
+    }
+
+    /// The factor on squared errors of `rows` content vectors.
+    fn content_scale(&self, rows: usize) -> f32 {
+        let dim = self.standard.views().dim();
+        self.standard.unit() * scale(self.config.reduction, rows, dim)
     }
 }
 
@@ -166,6 +183,7 @@ fn scale(reduction: Reduction, rows: usize, width: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use das_core::Views;
     use das_core::streams::stream;
     use das_nn::Device;
 
@@ -190,10 +208,10 @@ mod tests {
         let mut params = Params::new(&Device::cpu());
         let mut rng = stream(3, "test", 0);
         let side = Side::Item;
-        let uism = Uism::new(&mut params, side, views.clone(), config, &mut rng).unwrap();
+        let standard = Standard::none(views.clone());
+        let uism = Uism::new(&mut params, side, standard, config, &mut rng).unwrap();
         let mut tape = Tape::new(&params);
-        let x = tape.input_slice(2, 3, &content);
-        let output = uism.forward(&mut tape, x, true);
+        let output = uism.forward(&mut tape, &content, true);
         let loss = uism.reconstruction(&mut tape, &output, &content);
         let encoder = SideEncoder::from_params(&params, side).unwrap();
         let made = encoder.decode(&encoder.encode(&content).quantized);

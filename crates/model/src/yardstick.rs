@@ -15,7 +15,7 @@ use crate::batch::{Batch, Partners, SideBatch};
 use crate::config::{Direction, ModelConfig, Reduction, TokenizerConfig};
 use crate::icdm::PopularityFeatures;
 use crate::terms::Term;
-use crate::{Das, Error, Phase, Result};
+use crate::{Das, Error, Phase, Result, Standard};
 
 const LEARNING_RATE: f32 = 1e-3;
 const TEMPERATURE: f32 = 0.07;
@@ -162,6 +162,7 @@ fn build(init: &Source, device: &Device) -> Result<Das> {
         mask_positives: false,
         log_q: false,
         reduction: Reduction::Mean,
+        standardize: false,
         user,
         item,
         ..ModelConfig::paper()
@@ -172,7 +173,8 @@ fn build(init: &Source, device: &Device) -> Result<Das> {
     let users = init.shape("u.unbiased")?[0];
     let items = init.shape("i.unbiased")?[0];
     let popularity = [users, items].map(PopularityFeatures::none);
-    Das::new(device, &config, [user_dim, item_dim].map(Views::one), popularity, 0)
+    let content = [user_dim, item_dim].map(|dim| Standard::none(Views::one(dim)));
+    Das::new(device, &config, content, popularity, 0)
 }
 
 /// The parameter that a yardstick tensor such as `u.enc0.w` stands for.

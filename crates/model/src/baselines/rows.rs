@@ -14,9 +14,10 @@ use crate::config::{
     share,
 };
 use crate::method::Run;
+use crate::standard::Standard;
 use crate::train::{Objective, Quantizer, StepTerms};
 use crate::uism::{Uism, UismConfig, UismOutput};
-use crate::{Error, NeuralTokenizer, Result, RqvaeConfig, SideEncoder, TrainConfig};
+use crate::{Error, NeuralTokenizer, Result, RqvaeConfig, TrainConfig};
 
 /// Shape and training of the autoencoder, under the name of the method that it is part of.
 #[derive(Clone, Debug, Serialize)]
@@ -125,7 +126,9 @@ impl<'a> RowsObjective<'a> {
             adapter_rank: 0,
             straight_to_codes: false,
         };
-        let uism = Uism::new(&mut params, side, content.views(), shape, &mut rng)?;
+        // As their papers have it, on content as it is.
+        let standard = Standard::none(content.views());
+        let uism = Uism::new(&mut params, side, standard, shape, &mut rng)?;
         let (seed, order) = (run.seed, Vec::new());
         Ok(RowsObjective { config, side, params, uism, seed, content, order, epoch: 0 })
     }
@@ -144,19 +147,13 @@ impl<'a> RowsObjective<'a> {
         terms: &mut StepTerms,
     ) -> UismOutput {
         let names = TermNames::of(self.side);
-        let x = tape.input_slice(batch.rows.len(), self.content.dim(), &batch.content);
-        let output = self.uism.forward(tape, x, quantize);
+        let output = self.uism.forward(tape, &batch.content, quantize);
         let reconstruction = self.uism.reconstruction(tape, &output, &batch.content);
         terms.add(names.reconstruction, 1.0, reconstruction);
         if let Some(loss) = output.quantization {
             terms.add(names.quantization, 1.0, loss);
         }
         output
-    }
-
-    /// The trained encoder.
-    pub(crate) fn encoder(&self) -> Result<SideEncoder> {
-        SideEncoder::from_params(&self.params, self.side)
     }
 }
 
@@ -202,7 +199,7 @@ impl Objective for RowsObjective<'_> {
 
     fn tokenizer(&self) -> Result<Option<NeuralTokenizer>> {
         let mut sides = [None, None];
-        sides[self.side as usize] = Some(self.encoder()?);
+        sides[self.side as usize] = Some(self.encoder(self.side)?);
         NeuralTokenizer::new(self.config.method, sides).map(Some)
     }
 

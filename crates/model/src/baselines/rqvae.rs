@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{RowsConfig, RowsObjective};
 use crate::method::{Run, Trained};
-use crate::train::{Observer, Position, Stage, train_stage};
+use crate::train::{Objective, Observer, Position, Stage, train_stage};
 use crate::{NeuralTokenizer, Reduction, Result, TrainConfig};
 
 /// Settings of `rqvae`. Both sides have the same shape.
@@ -90,7 +90,8 @@ pub(crate) fn train(
     let users = train_stage(new(Side::User)?, stage, observer, cancel)?;
     stage = Stage { name: None, from: users.position, ..stage };
     let items = train_stage(new(Side::Item)?, stage, observer, cancel)?;
-    let sides = [Some(users.objective.encoder()?), Some(items.objective.encoder()?)];
+    let sides =
+        [Some(users.objective.encoder(Side::User)?), Some(items.objective.encoder(Side::Item)?)];
     Ok(Trained {
         tokenizer: Box::new(NeuralTokenizer::new("rqvae", sides)?),
         extra: Vec::new(),

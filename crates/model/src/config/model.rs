@@ -55,6 +55,9 @@ pub struct ModelConfig {
     /// How the encoders join the views of a content vector, where it consists of several.
     #[serde(skip_serializing_if = "Fusion::is_default")]
     pub fusion: Fusion,
+    /// Whether content is centred and brought to one scale before it is encoded, so that vectors of
+    /// any length, and of a model that leaves all texts in a narrow cone, are met alike.
+    pub standardize: bool,
     /// Rank of the content adapter, a residual projection of the frozen content vectors that is
     /// trained along; 0 leaves them as they are.
     pub adapter_rank: usize,
@@ -161,6 +164,7 @@ impl Default for ModelConfig {
             log_q: true,
             reduction: Reduction::Sum,
             fusion: Fusion::Sum,
+            standardize: true,
             adapter_rank: 0,
             commitment_weight: 0.25,
             align_codes: false,

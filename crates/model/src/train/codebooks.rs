@@ -45,7 +45,7 @@ pub(crate) fn fit<O: Objective>(
     let Quantizer { side, codebooks, content } = *quantizer;
     let purpose = format!("{side} codebooks {how:?}");
     let mut rng = stream(seed, &purpose, epoch);
-    let encoder = SideEncoder::from_params(objective.params(), side)?;
+    let encoder = objective.encoder(side)?;
     let dim = encoder.code_dim();
     let mut residuals = latents(&encoder, content, config.codebook_sample, &mut rng);
     let mut levels = Vec::with_capacity(codebooks.len());

@@ -6,7 +6,7 @@ use das_nn::{ParamId, Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use crate::{NeuralTokenizer, Result};
+use crate::{NeuralTokenizer, Result, SideEncoder};
 
 /// An objective over named parameters, in epochs of batches. The training loop owns everything
 /// else: optimizer, schedule, codebook fitting, checkpoints, resuming, early stopping and logs.
@@ -34,6 +34,11 @@ pub(crate) trait Objective {
 
     /// Records the terms of `batch`. With `quantize` off, vectors pass any quantizers unquantized.
     fn loss(&self, tape: &mut Tape<'_>, batch: &Self::Batch, quantize: bool) -> StepTerms;
+
+    /// The encoder of a side with a quantizer as it stands, for content as it is.
+    fn encoder(&self, side: Side) -> Result<SideEncoder> {
+        SideEncoder::from_params(self.params(), side)
+    }
 
     /// The quantizers whose codebooks are to be fitted to the data outside the gradient.
     fn quantizers(&self) -> Vec<Quantizer<'_>> {

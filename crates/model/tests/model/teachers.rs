@@ -29,8 +29,8 @@ const TAUGHT: [Term; 4] = [Term::QuPro, Term::QiInt, Term::QuInt, Term::QiPro];
 /// The terms of one batch with their weights, by name, and ∂L/∂(ID tables) where asked.
 fn losses(market: &Market, config: &ModelConfig) -> Vec<(&'static str, f32)> {
     let popularity = Side::BOTH.map(|side| PopularityFeatures::new(market, side));
-    let views = [0, 1].map(|side| market.content[side].views());
-    let das = Das::new(&Device::cpu(), config, views, popularity, 1).unwrap();
+    let content = [0, 1].map(|side| Standard::of(&market.content[side]).unwrap());
+    let das = Das::new(&Device::cpu(), config, content, popularity, 1).unwrap();
     let [users, items] = &market.content;
     let batch = BatchBuilder::new(market, [users, items], config).build(&market.epoch(0, 0), 0..64);
     let mut tape = Tape::new(das.params());

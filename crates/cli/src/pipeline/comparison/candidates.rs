@@ -26,6 +26,7 @@ pub const ABLATIONS: &[(&str, &[&str])] = &[
     ("das -debias", &["model.debias=false"]),
     ("das -icdm", &["model.icdm=false"]),
     ("das frozen-cf", &["model.frozen_cf=true"]),
+    ("das -standardize", &["model.standardize=false"]),
     ("das +adapter", &["model.adapter_rank=32"]),
     ("das item-side", &["model.sides=item"]),
     ("das content-only", &["model.alpha=0", "model.beta=0"]),

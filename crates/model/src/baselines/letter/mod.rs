@@ -16,7 +16,7 @@ use das_core::progress::Cancel;
 pub use self::config::LetterConfig;
 pub(super) use self::objective::LetterObjective;
 use crate::method::{Run, Trained};
-use crate::train::{Observer, Stage, train_stage};
+use crate::train::{Objective, Observer, Stage, train_stage};
 use crate::{NeuralTokenizer, Result, TrainConfig};
 
 /// Trains the collaborative vectors where none are given, then users, then items.
@@ -37,7 +37,8 @@ pub(crate) fn train(
     stage = Stage { name: None, from: users.position, ..stage };
     let items = LetterObjective::new(config, run, Side::Item, items)?;
     let items = train_stage(items, stage, observer, cancel)?;
-    let sides = [Some(users.objective.encoder()?), Some(items.objective.encoder()?)];
+    let sides =
+        [Some(users.objective.encoder(Side::User)?), Some(items.objective.encoder(Side::Item)?)];
     Ok(Trained {
         tokenizer: Box::new(NeuralTokenizer::new("letter", sides)?),
         extra: Vec::new(),

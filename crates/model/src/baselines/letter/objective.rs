@@ -15,7 +15,7 @@ use crate::baselines::rows::{RowBatch, RowsObjective, TermNames};
 use crate::batch::gather;
 use crate::method::Run;
 use crate::train::{Objective, Quantizer, StepTerms};
-use crate::{Error, NeuralTokenizer, Result, SideEncoder};
+use crate::{Error, NeuralTokenizer, Result};
 
 /// Most rows that the constrained k-means of the first codebooks looks at.
 const CODEBOOK_SAMPLE: usize = 20_000;
@@ -39,11 +39,6 @@ impl<'a> LetterObjective<'a> {
     ) -> Result<LetterObjective<'a>> {
         let rows = RowsObjective::new(config.rows(), run, side)?;
         Ok(LetterObjective { config: config.clone(), rows, collaborative, clusters: Vec::new() })
-    }
-
-    /// The trained encoder.
-    pub(super) fn encoder(&self) -> Result<SideEncoder> {
-        self.rows.encoder()
     }
 
     fn stream(&self, purpose: &str, index: u64) -> ChaCha8Rng {
