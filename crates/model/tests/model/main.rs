@@ -7,5 +7,6 @@ mod conformance;
 mod golden;
 mod qarm;
 mod rqkmeans;
+mod standard;
 mod teachers;
 mod training;

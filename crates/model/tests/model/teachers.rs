@@ -1,11 +1,10 @@
 //! How tokenizers learn from ID embeddings, and the content adapter.
 
-use das_core::RowMatrix;
 use das_core::progress::Cancel;
-use das_core::{Clicks, Side};
+use das_core::{Clicks, RowMatrix, Side};
 use das_model::{
-    BatchBuilder, Das, ModelConfig, Phase, PopularityFeatures, Term, TokenizerConfig, TrainConfig,
-    Trained,
+    BatchBuilder, Das, ModelConfig, Phase, PopularityFeatures, Standard, Term, TokenizerConfig,
+    TrainConfig, Trained,
 };
 use das_nn::{Device, Tape};
 
@@ -156,7 +155,8 @@ fn the_adapter_moves_content_as_far_as_its_weight_lets_it() {
         let last = records.steps.last().unwrap();
         last.terms.iter().find(|(name, _)| *name == "adapt_i").unwrap().1
     };
-    let (free, held) = (moved(0.01), moved(10.0));
+    // So few steps move content by a hundredth of its length: what holds it must pull hard.
+    let (free, held) = (moved(0.01), moved(1000.0));
     assert!(held > 0.0 && held < 0.5 * free, "{held} and {free}");
     let plain = losses(&market, &model());
     assert!(plain.iter().all(|(name, _)| !name.starts_with("adapt")));
