@@ -29,7 +29,8 @@ pub const ABLATIONS: &[(&str, &[&str])] = &[
     ("das -standardize", &["model.standardize=false"]),
     ("das +adapter", &["model.adapter_rank=32"]),
     ("das item-side", &["model.sides=item"]),
-    ("das content-only", &["model.alpha=0", "model.beta=0"]),
+    // Content as it comes, which serves it better (`docs/tuning.md`).
+    ("das content-only", &["model.alpha=0", "model.beta=0", "model.standardize=false"]),
     (
         "das paper",
         &[
