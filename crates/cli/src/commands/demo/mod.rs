@@ -54,6 +54,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let popularity = popularity_probes(&das, &market, args.seed)?;
     config.model.alpha = 0.0;
     config.model.beta = 0.0;
+    config.model.standardize = false;
     let content_only = train(&prepared, &vectors, &config, &folder.join("content-only"), context)?;
 
     let measure = |fitted: &Fitted| Recovered::measure(fitted, &prepared, &market.truth);
