@@ -42,6 +42,9 @@ pub struct CompareArgs {
     /// Trainings of the recommender on the IDs of each seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub repeats: u64,
+    /// Runs at a time, each on its share of the threads and with inputs of its own in memory
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
     /// The budget of recommenders: quick, standard or full
     #[arg(long, default_value_t = Preset::Standard)]
     pub preset: Preset,

@@ -44,10 +44,12 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let _lock = lock(&args.out)?;
     let folder = Folder::open(&args.out, &identity(args, &data, &settings)?)?;
     check_unchanged(&args.out, sources)?;
-    let tokenizers = Tokenizers::new(&data, &args.out, &settings, candidates, &bars);
+    // Bars of several runs would overwrite each other.
+    let within = if args.jobs == 1 { &bars } else { &Bars::warnings_only() };
+    let tokenizers = Tokenizers::new(&data, &args.out, &settings, candidates, within);
     let device = Device::cpu();
-    let mut bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);
-    compare(&plan, &folder, &mut bench, &bars, &cancel)?;
+    let bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);
+    compare(&plan, &folder, &bench, args.jobs.into(), (&bars, &cancel))?;
 
     if args.json {
         return print_json(&folder.records()?);

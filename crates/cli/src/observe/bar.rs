@@ -10,17 +10,26 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// One bar at a time, for the phase at hand.
 pub struct Bars {
     current: Mutex<Option<ProgressBar>>,
+    drawn: bool,
 }
 
 impl Bars {
     /// Draws to standard error if it is a terminal.
     pub fn new() -> Bars {
-        Bars { current: Mutex::new(None) }
+        Bars { current: Mutex::new(None), drawn: true }
+    }
+
+    /// Draws nothing and warns all the same.
+    pub fn warnings_only() -> Bars {
+        Bars { current: Mutex::new(None), drawn: false }
     }
 
     /// Begins a phase that already stands at `done`.
     pub fn start(&self, phase: &str, total: Option<u64>, done: u64) {
         self.end();
+        if !self.drawn {
+            return;
+        }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = match total {
             Some(_) => "{prefix:>18} {bar:32} {pos}/{len} {per_sec} {msg} eta {eta}",
@@ -77,7 +86,7 @@ impl Progress for Bars {
     fn note(&self, line: &str) {
         match &*self.slot() {
             Some(bar) => bar.println(line),
-            None if std::io::stderr().is_terminal() => eprintln!("{line}"),
+            None if self.drawn && std::io::stderr().is_terminal() => eprintln!("{line}"),
             None => {}
         }
     }

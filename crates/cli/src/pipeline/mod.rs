@@ -23,7 +23,7 @@ pub use intrinsics::{Behaviour, InspectReport, SideReport};
 pub use prepare::{Prepared, TRAINING_ROWS};
 pub use publish::publish;
 pub use texts::lone_texts;
-pub use train_run::{Seconds, TrainRun};
+pub use train_run::{Seconds, SharedContent, TrainRun};
 pub use views::{View, embed_texts, views_of_table};
 
 use das_core::progress::Cancel;

@@ -1,6 +1,7 @@
 //! A training run in its folder: from settings to a published artifact, resumable at any point.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -26,10 +27,26 @@ pub struct TrainRun<'a> {
     pub config: &'a RunConfig,
     /// The run's folder.
     pub out: &'a Path,
-    /// Where content vectors are kept that other runs share; the run's own folder if nowhere.
-    pub content: Option<&'a Path>,
+    /// Content vectors that other runs share; in the run's own folder if none.
+    pub content: Option<SharedContent<'a>>,
     /// Whether the folder holds an interrupted run.
     pub resume: bool,
+}
+
+/// Content vectors of several runs.
+#[derive(Clone, Copy)]
+pub struct SharedContent<'a> {
+    /// Where they are kept.
+    pub folder: &'a Path,
+    /// Held by the run that makes them; others wait.
+    pub turn: &'a Mutex<()>,
+}
+
+impl SharedContent<'_> {
+    /// Waits for whoever is making vectors.
+    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What came out.
@@ -115,9 +132,11 @@ impl TrainRun<'_> {
         }
         record_data(run, prepared)?;
         let own = run.content();
-        let cache = self.content.unwrap_or(&own);
+        let cache = self.content.map_or(&*own, |shared| shared.folder);
+        let turn = self.content.as_ref().map(SharedContent::take_turn);
         let [users, items] = Side::BOTH.map(|side| vectors(prepared, config, side, cache, context));
         let vectors = [users?, items?];
+        drop(turn);
         files::create_folder(&run.events())?;
         let failed = |error| anyhow::anyhow!("{}: {error}", self.out.display());
         let metrics = MetricsFile::open(&run.metrics()).map_err(failed)?;

@@ -91,6 +91,21 @@ fn a_comparison_grows_and_does_nothing_twice() {
     assert!(fs::read_to_string(report).unwrap().contains("rqvae"));
 }
 
+/// Content vectors are made by one of the workers, tokenizers by one each.
+#[test]
+fn runs_side_by_side_give_the_records_of_one_after_another() {
+    let bench = Bench::new();
+    let figures = |out: &str, jobs: &str| -> Vec<(Value, Value, Value)> {
+        let call = ["--tasks", "intrinsic,generative", "--methods", "das,rqvae", "--jobs", jobs];
+        let records = succeed_json(&mut compare(&bench, out, &call));
+        let of = |r: &Value| (r["method"].clone(), r["task"].clone(), r["metrics"].clone());
+        records.as_array().unwrap().iter().map(of).collect()
+    };
+    let alone = figures("alone", "1");
+    assert_eq!(alone.len(), 6);
+    assert_eq!(alone, figures("beside", "3"));
+}
+
 #[test]
 fn what_cannot_be_compared_is_refused_before_anything_runs() {
     let bench = Bench::new();
@@ -99,6 +114,7 @@ fn what_cannot_be_compared_is_refused_before_anything_runs() {
         assert!(!bench.path("comparison").exists());
     };
     refuse(&["--methods", "lettre"], 2, &["lettre", "rqkmeans"]);
+    refuse(&["--jobs", "0"], 2, &["--jobs", "1..=1024"]);
     refuse(&["--methods", "das,das"], 2, &["two rows named `das`"]);
     refuse(&["--tasks", "ranking"], 2, &["ranking", "generative"]);
     refuse(&["--set", "retriever.dims=3"], 2, &["dims"]);

@@ -79,6 +79,27 @@ impl TaskSplit {
     }
 }
 
+/// What the semantic IDs of a run are: those of equal ones are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IdSource {
+    pub(super) method: String,
+    pub(super) split: TaskSplit,
+    pub(super) seed: u64,
+}
+
+impl IdSource {
+    /// None where a run has none.
+    pub(super) fn of_run(run: &Run) -> Option<IdSource> {
+        match run.method.as_str() {
+            SASREC | POPULARITY | NO_SID => None,
+            method => {
+                let (method, split) = (method.to_owned(), TaskSplit::of_run(run));
+                Some(IdSource { method, split, seed: run.seed })
+            }
+        }
+    }
+}
+
 /// What is to be measured: a task in all its variants, or in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {

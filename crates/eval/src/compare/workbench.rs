@@ -8,7 +8,7 @@ use das_data::{CoClickConfig, DataSet, Part, TrainingClicks};
 use das_nn::Device;
 use das_recommend::ranker::BagField;
 
-use super::plan::{NO_SID, POPULARITY, SASREC, SID_ONLY, TaskSplit};
+use super::plan::{IdSource, POPULARITY, SASREC, SID_ONLY, TaskSplit};
 use crate::inputs::{CtrInputs, SequenceInputs};
 use crate::presets::{Budget, Preset};
 use crate::records::{Run, Task};
@@ -32,8 +32,9 @@ pub struct Tokens {
     pub notes: Vec<String>,
 }
 
-/// What the evaluation does not do itself: content and tokenizers.
-pub trait Jobs {
+/// What the evaluation does not do itself: content and tokenizers. Workers call it at the same
+/// time, but never for the same IDs.
+pub trait Jobs: Sync {
     /// The IDs of `method` learned from the training part of `split` under `seed`: trained now,
     /// or taken from where an earlier call has kept them.
     fn tokens(
@@ -107,6 +108,11 @@ impl<'a> Workbench<'a> {
         Workbench { data, preset, budget, device, jobs, prepared: None }
     }
 
+    /// A workbench of the same kind that prepares inputs of its own.
+    pub(super) fn another(&self) -> Workbench<'a> {
+        Workbench { budget: self.budget.clone(), prepared: None, ..*self }
+    }
+
     /// The name of the budget.
     pub fn preset(&self) -> &'static str {
         self.preset.name()
@@ -124,12 +130,9 @@ impl<'a> Workbench<'a> {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Outcome> {
-        let task_split = TaskSplit::of_run(run);
-        let tokens = match run.method.as_str() {
-            SASREC | POPULARITY | NO_SID => None,
-            method => Some(self.tokens(method, task_split, run.seed, cancel)?),
-        };
-        self.prepare(task_split)?;
+        let ids = IdSource::of_run(run);
+        let tokens = ids.map(|ids| self.tokens(&ids, cancel)).transpose()?;
+        self.prepare(TaskSplit::of_run(run))?;
         let seed = run.recommender_seed();
         let context = Context { device: self.device, seed, store, progress, cancel };
         let mut outcome = self.measure(run, tokens.as_ref(), context)?;
@@ -185,8 +188,9 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    fn tokens(&self, method: &str, split: TaskSplit, seed: u64, cancel: &Cancel) -> Result<Tokens> {
-        let tokens = self.jobs.tokens(method, split, seed, cancel);
+    fn tokens(&self, ids: &IdSource, cancel: &Cancel) -> Result<Tokens> {
+        let IdSource { method, split, seed } = ids;
+        let tokens = self.jobs.tokens(method, *split, *seed, cancel);
         let tokens = tokens.map_err(tokenizer_error(method))?;
         let sides = [(Side::Item, Some(&tokens.item)), (Side::User, tokens.user.as_ref())];
         for (side, table) in sides.into_iter().filter_map(|(side, t)| Some((side, t?))) {

@@ -1,7 +1,9 @@
 //! Whole comparisons with tokenizers that draw their codes.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use das_core::progress::{Cancel, Silent};
 use das_core::sid::{SidLayout, SidTable};
@@ -23,9 +25,10 @@ use crate::records::record;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Draws codes; stops the comparison after some calls.
+/// Draws codes; stops the comparison after some calls. No two calls for the same IDs may meet.
 struct Drawn {
-    calls: Cell<usize>,
+    at_work: Mutex<BTreeSet<(String, TaskSplit, u64)>>,
+    calls: AtomicUsize,
     stop_after: usize,
     cancel: Cancel,
 }
@@ -44,16 +47,19 @@ impl Jobs for Drawn {
         if method == "broken" {
             return Err("no such file".into());
         }
-        self.calls.set(self.calls.get() + 1);
-        if self.calls.get() >= self.stop_after {
+        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 >= self.stop_after {
             self.cancel.request();
         }
+        let ids = (method.to_owned(), split, seed);
+        assert!(self.at_work.lock().unwrap().insert(ids.clone()), "{ids:?} twice at once");
+        std::thread::sleep(Duration::from_millis(20));
         let table = |rows: u32| {
             let mut rng = stream(seed, &format!("{method} {}", split.name()), 0);
             let codes = (0..rows * 2).map(|_| rng.random_range(0..6)).collect();
             SidTable::new(SidLayout::learned(vec![6, 6]).unwrap(), codes).unwrap()
         };
         let user = (method == "two-sided").then(|| table(USERS));
+        self.at_work.lock().unwrap().remove(&ids);
         Ok(Tokens { item: table(ITEMS), user, item_bag: None, seconds: 1.5, notes: vec![] })
     }
 
@@ -65,7 +71,12 @@ impl Jobs for Drawn {
 }
 
 fn jobs(stop_after: usize) -> Drawn {
-    Drawn { calls: Cell::new(0), stop_after, cancel: Cancel::default() }
+    Drawn {
+        at_work: Mutex::default(),
+        calls: AtomicUsize::new(0),
+        stop_after,
+        cancel: Cancel::default(),
+    }
 }
 
 /// Every user with clicks and exposures in each part of every split.
@@ -81,9 +92,19 @@ fn market() -> (tempfile::TempDir, DataSet) {
 }
 
 fn run(data: &DataSet, folder: &Folder, plan: &Plan, jobs: &Drawn) -> das_eval::Result<usize> {
+    run_beside(data, folder, plan, jobs, 1)
+}
+
+fn run_beside(
+    data: &DataSet,
+    folder: &Folder,
+    plan: &Plan,
+    jobs: &Drawn,
+    workers: usize,
+) -> das_eval::Result<usize> {
     let device = Device::cpu();
-    let mut bench = Workbench::new(data, (Preset::Quick, Preset::Quick.budget()), &device, jobs);
-    compare(plan, folder, &mut bench, &Silent, &jobs.cancel)
+    let bench = Workbench::new(data, (Preset::Quick, Preset::Quick.budget()), &device, jobs);
+    compare(plan, folder, &bench, workers, (&Silent, &jobs.cancel))
 }
 
 /// All of a record that does not depend on the clock.
@@ -125,6 +146,37 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     let summary = std::fs::read_to_string(whole.path().join(SUMMARY_FILE)).unwrap();
     let tables = ["## generative", "## cold", "## ctr, global-time/sid-only", "| no-sid |"];
     assert_says(&summary, &tables);
+}
+
+#[test]
+fn workers_side_by_side_get_the_figures_of_one() {
+    let (_market, data) = market();
+    let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
+    let questions = [Task::Intrinsic, Task::Generative, Task::Ctr].map(Question::from);
+    let plan = Plan::new(&methods, &[], &questions, 2, 1);
+    let records_of = |workers| {
+        let out = tempfile::tempdir().unwrap();
+        let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+        let done = run_beside(&data, &folder, &plan, &jobs(usize::MAX), workers).unwrap();
+        assert_eq!(done, plan.runs().len());
+        let listed = read_records(&out.path().join(RESULTS_FILE)).unwrap();
+        assert_eq!(figures(&listed), figures(&folder.records().unwrap()));
+        figures(&listed)
+    };
+    assert_eq!(records_of(1), records_of(3));
+}
+
+#[test]
+fn no_two_workers_are_at_the_same_ids() {
+    let (_market, data) = market();
+    let questions = [Task::Intrinsic, Task::Generative].map(Question::from);
+    let plan = Plan::new(&["one-sided".to_owned()], &[], &questions, 1, 3);
+    let out = tempfile::tempdir().unwrap();
+    let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+    let jobs = jobs(usize::MAX);
+    // Four runs have the same IDs; `Drawn` panics where two ask for them at once.
+    assert_eq!(run_beside(&data, &folder, &plan, &jobs, 4).unwrap(), plan.runs().len());
+    assert_eq!(jobs.calls.load(Ordering::SeqCst), 4);
 }
 
 /// What pairs are made of says of all users what the metric says.
@@ -189,6 +241,16 @@ fn a_failing_method_is_named_and_what_was_done_is_kept() {
     assert!(matches!(error, Error::Tokenizer { .. }));
     assert_says(&error.to_string(), &["method `broken`", "no such file"]);
     assert_eq!(folder.records().unwrap().len(), 1);
+
+    // What was at work beside it is kept as well, and nothing new is begun.
+    let methods = ["broken", "one-sided", "two-sided"].map(str::to_owned);
+    let plan = Plan::new(&methods, &[], &[Task::Intrinsic.into()], 3, 1);
+    let out = tempfile::tempdir().unwrap();
+    let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
+    let error = run_beside(&data, &folder, &plan, &jobs(usize::MAX), 2).unwrap_err();
+    assert!(matches!(error, Error::Tokenizer { .. }));
+    let kept = folder.records().unwrap();
+    assert!(kept.len() <= 1 && kept.iter().all(|r| r.run.method != "broken"), "{}", kept.len());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Tokenizers of a comparison: trained where they are missing, read where they are not.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use das_core::artifact::Artifact;
@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 use super::{Candidate, Source};
 use crate::config::{DataConfig, RunConfig};
 use crate::observe::Bars;
-use crate::pipeline::{Context, Prepared, Seconds, TRAINING_ROWS, TrainRun, vectors, vq_field};
+use crate::pipeline::{
+    Context, Prepared, Seconds, SharedContent, TRAINING_ROWS, TrainRun, vectors, vq_field,
+};
 use crate::run_folder::artifact_of;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,7 +41,9 @@ pub struct Tokenizers<'a> {
     candidates: BTreeMap<String, (Candidate, RunConfig)>,
     bars: &'a Bars,
     /// The data as the last run had it, as splitting takes a while, and the settings that made it.
-    prepared: RefCell<Option<(DataConfig, Prepared)>>,
+    prepared: Mutex<Option<(DataConfig, Arc<Prepared>)>>,
+    /// The turn of [`SharedContent`].
+    embedding: Mutex<()>,
 }
 
 impl<'a> Tokenizers<'a> {
@@ -53,8 +57,9 @@ impl<'a> Tokenizers<'a> {
         bars: &'a Bars,
     ) -> Tokenizers<'a> {
         let candidates = candidates.into_iter().map(|pair| (pair.0.name.clone(), pair)).collect();
-        let prepared = RefCell::new(None);
-        Tokenizers { data, folder: folder.to_path_buf(), common, candidates, bars, prepared }
+        let (folder, prepared, embedding) =
+            (folder.to_path_buf(), Mutex::new(None), Mutex::new(()));
+        Tokenizers { data, folder, common, candidates, bars, prepared, embedding }
     }
 
     fn find(
@@ -100,10 +105,10 @@ impl<'a> Tokenizers<'a> {
             let content = self.content_folder(split, config)?;
             let context = Context { bars: self.bars, cancel };
             let resume = run.join("config.toml").exists();
-            let published = self.with_data(&config.data, |prepared| {
-                let content = Some(content.as_path());
-                TrainRun { prepared, config, out: run, content, resume }.execute(context)
-            })?;
+            let prepared = &*self.prepared(&config.data)?;
+            let content = Some(SharedContent { folder: &content, turn: &self.embedding });
+            let run = TrainRun { prepared, config, out: run, content, resume };
+            let published = run.execute(context)?;
             files::write_bytes_atomic(&timing, &serde_json::to_vec(&published.seconds)?)?;
         }
         let seconds: Seconds = serde_json::from_slice(&files::read(&timing)?)
@@ -120,7 +125,7 @@ impl<'a> Tokenizers<'a> {
         config: &RunConfig,
     ) -> anyhow::Result<()> {
         let config = on_split(config, split);
-        let now = self.with_data(&config.data, |prepared| Ok(prepared.training_rows()))?;
+        let now = self.prepared(&config.data)?.training_rows();
         if artifact.manifest().data.get(TRAINING_ROWS) != Some(&now.into()) {
             bail!(
                 "{}: was not trained on the training rows of the {} split, so it may have seen \
@@ -133,17 +138,14 @@ impl<'a> Tokenizers<'a> {
     }
 
     /// Rows may have data settings of their own: the split alone does not tell what was prepared.
-    fn with_data<T>(
-        &self,
-        config: &DataConfig,
-        work: impl FnOnce(&Prepared) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        let mut slot = self.prepared.borrow_mut();
-        if slot.as_ref().is_none_or(|(of, _)| of != config) {
-            *slot = Some((config.clone(), Prepared::new(self.data.clone(), config)?));
+    fn prepared(&self, config: &DataConfig) -> anyhow::Result<Arc<Prepared>> {
+        let mut slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, prepared)) = slot.as_ref().filter(|(of, _)| of == config) {
+            return Ok(prepared.clone());
         }
-        let (_, prepared) = slot.as_ref().context("a split was just prepared")?;
-        work(prepared)
+        let prepared = Arc::new(Prepared::new(self.data.clone(), config)?);
+        *slot = Some((config.clone(), prepared.clone()));
+        Ok(prepared)
     }
 
     fn of_file(&self, path: &Path) -> anyhow::Result<Tokens> {
@@ -195,13 +197,13 @@ impl Jobs for Tokenizers<'_> {
 
     fn item_content(&self, split: TaskSplit) -> Result<Option<Box<dyn RowMatrix>>, BoxError> {
         let config = on_split(self.common, split);
-        let cache = self.content_folder(split, &config)?;
+        let folder = &*self.content_folder(split, &config)?;
         let cancel = Cancel::default();
         let context = Context { bars: self.bars, cancel: &cancel };
-        let items = self.with_data(&config.data, |prepared| {
-            vectors(prepared, &config, Side::Item, &cache, context)
-        })?;
-        Ok(Some(items.matrix))
+        let prepared = self.prepared(&config.data)?;
+        let shared = SharedContent { folder, turn: &self.embedding };
+        let _turn = shared.take_turn();
+        Ok(Some(vectors(&prepared, &config, Side::Item, folder, context)?.matrix))
     }
 }
 
@@ -242,7 +244,7 @@ mod tests {
         let tokenizers = Tokenizers::new(&data, folder.path(), &common, Vec::new(), &bars);
         let epoch = |partner_window| {
             let config = DataConfig { partner_window, ..DataConfig::default() };
-            tokenizers.with_data(&config, |prepared| Ok(prepared.clicks.epoch(0, 0))).unwrap()
+            tokenizers.prepared(&config).unwrap().clicks.epoch(0, 0)
         };
         let (near, any) = (epoch(1), epoch(0));
         assert_ne!(near, any, "partners come from elsewhere");

@@ -14,14 +14,15 @@ pub(super) fn apply(src: &[f32], mask: &DropoutMask, dst: &mut [f32]) {
     let dropped = (f64::from(mask.rate) * 2f64.powi(32)) as u32;
     let scale = 1.0 / (1.0 - mask.rate);
     let blocks = dst.par_chunks_mut(CHUNK).zip(src.par_chunks(CHUNK)).enumerate();
+    let key = mask.key;
     blocks.for_each(|(index, (dst, src))| {
         vectorize(
             #[inline(always)]
-            || {
+            move || {
                 let first = (index * CHUNK) as u32;
                 for (at, (d, s)) in (0u32..).zip(dst.iter_mut().zip(src)) {
-                    let kept = hash(mask.key, first + at) >= dropped;
-                    *d = if kept { s * scale } else { 0.0 };
+                    let scaled = s * scale;
+                    *d = if hash(key, first + at) >= dropped { scaled } else { 0.0 };
                 }
             },
         );

@@ -56,7 +56,7 @@ pub(super) fn scale(dst: &mut [f32], factor: f32) {
     dst.par_chunks_mut(CHUNK).for_each(|dst| {
         vectorize(
             #[inline(always)]
-            || dst.iter_mut().for_each(|d| *d *= factor),
+            move || dst.iter_mut().for_each(|d| *d *= factor),
         )
     });
 }
@@ -65,7 +65,9 @@ pub(super) fn difference(a: &[f32], b: &[f32], factor: f32, dst: &mut [f32]) {
     zip2(a, b, dst, |a, b, dst| {
         vectorize(
             #[inline(always)]
-            || dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = factor * (a - b)),
+            move || {
+                dst.iter_mut().zip(a.iter().zip(b)).for_each(|(d, (a, b))| *d = factor * (a - b))
+            },
         );
     });
 }

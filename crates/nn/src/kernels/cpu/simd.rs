@@ -10,6 +10,8 @@ const LANES: usize = 16;
 
 /// Runs `f` compiled for the widest vector instructions that this machine has. Mark the closure
 /// `#[inline(always)]`: where it is not inlined, it is compiled for the oldest machine instead.
+/// Numbers from outside that a loop needs are moved in or copied within: through a reference, which
+/// what the loop writes might overlap, they would be read anew for every value, one by one.
 #[inline(always)]
 pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
