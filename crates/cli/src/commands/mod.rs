@@ -41,7 +41,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// Uses `threads` workers for everything that follows, 0 for one a core. This thread is one of
-/// them: parallel work that it starts need not be handed over and waited for, which is a tenth of
+/// them: parallel work that it starts need not be handed over and waited for, which is a fifth of
 /// a training's time on one thread.
 fn use_threads(threads: usize) -> anyhow::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
