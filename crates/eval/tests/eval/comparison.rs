@@ -30,6 +30,8 @@ struct Drawn {
     at_work: Mutex<BTreeSet<(String, TaskSplit, u64)>>,
     calls: AtomicUsize,
     stop_after: usize,
+    /// How long a call takes.
+    pause: Duration,
     cancel: Cancel,
 }
 
@@ -44,7 +46,12 @@ impl Jobs for Drawn {
         seed: u64,
         _cancel: &Cancel,
     ) -> Result<Tokens, Fault> {
-        if method == "broken" {
+        if method == "broken beside another" {
+            while self.at_work.lock().unwrap().is_empty() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        if method.starts_with("broken") {
             return Err("no such file".into());
         }
         if self.calls.fetch_add(1, Ordering::SeqCst) + 1 >= self.stop_after {
@@ -52,7 +59,7 @@ impl Jobs for Drawn {
         }
         let ids = (method.to_owned(), split, seed);
         assert!(self.at_work.lock().unwrap().insert(ids.clone()), "{ids:?} twice at once");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(self.pause);
         let table = |rows: u32| {
             let mut rng = stream(seed, &format!("{method} {}", split.name()), 0);
             let codes = (0..rows * 2).map(|_| rng.random_range(0..6)).collect();
@@ -75,6 +82,7 @@ fn jobs(stop_after: usize) -> Drawn {
         at_work: Mutex::default(),
         calls: AtomicUsize::new(0),
         stop_after,
+        pause: Duration::from_millis(20),
         cancel: Cancel::default(),
     }
 }
@@ -242,15 +250,17 @@ fn a_failing_method_is_named_and_what_was_done_is_kept() {
     assert_says(&error.to_string(), &["method `broken`", "no such file"]);
     assert_eq!(folder.records().unwrap().len(), 1);
 
-    // What was at work beside it is kept as well, and nothing new is begun.
-    let methods = ["broken", "one-sided", "two-sided"].map(str::to_owned);
+    // What was at work beside it, for long after, is kept as well, and nothing new is begun.
+    let jobs = Drawn { pause: Duration::from_millis(500), ..jobs(usize::MAX) };
+    let methods = ["broken beside another", "one-sided", "two-sided"].map(str::to_owned);
     let plan = Plan::new(&methods, &[], &[Task::Intrinsic.into()], 3, 1);
     let out = tempfile::tempdir().unwrap();
     let folder = Folder::open(out.path(), &serde_json::json!({})).unwrap();
-    let error = run_beside(&data, &folder, &plan, &jobs(usize::MAX), 2).unwrap_err();
+    let error = run_beside(&data, &folder, &plan, &jobs, 2).unwrap_err();
     assert!(matches!(error, Error::Tokenizer { .. }));
     let kept = folder.records().unwrap();
-    assert!(kept.len() <= 1 && kept.iter().all(|r| r.run.method != "broken"), "{}", kept.len());
+    let kept: Vec<_> = kept.iter().map(|r| (r.run.method.as_str(), r.run.seed)).collect();
+    assert_eq!(kept, [("one-sided", 0)]);
 }
 
 #[test]
