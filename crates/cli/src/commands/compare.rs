@@ -45,7 +45,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let folder = Folder::open(&args.out, &identity(args, &data, &settings)?)?;
     check_unchanged(&args.out, sources)?;
     // Bars of several runs would overwrite each other.
-    let within = if args.jobs == 1 { &bars } else { &Bars::warnings_only() };
+    let within = if args.jobs == 1 { &bars } else { &bars.warnings_only() };
     let tokenizers = Tokenizers::new(&data, &args.out, &settings, candidates, within);
     let device = Device::cpu();
     let bench = Workbench::new(&data, (args.preset, budget), &device, &tokenizers);

@@ -1,7 +1,7 @@
 //! Progress bars on the terminal; nothing where standard error is not one.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use das_core::progress::Progress;
@@ -9,27 +9,27 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// One bar at a time, for the phase at hand.
 pub struct Bars {
-    current: Mutex<Option<ProgressBar>>,
+    current: Arc<Mutex<Option<ProgressBar>>>,
     drawn: bool,
 }
 
 impl Bars {
     /// Draws to standard error if it is a terminal.
     pub fn new() -> Bars {
-        Bars { current: Mutex::new(None), drawn: true }
+        Bars { current: Arc::default(), drawn: true }
     }
 
-    /// Draws nothing and warns all the same.
-    pub fn warnings_only() -> Bars {
-        Bars { current: Mutex::new(None), drawn: false }
+    /// Draws nothing, and warns above the bar of `self`: for work of which several run at once.
+    pub fn warnings_only(&self) -> Bars {
+        Bars { current: Arc::clone(&self.current), drawn: false }
     }
 
     /// Begins a phase that already stands at `done`.
     pub fn start(&self, phase: &str, total: Option<u64>, done: u64) {
-        self.end();
         if !self.drawn {
             return;
         }
+        self.end();
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = match total {
             Some(_) => "{prefix:>18} {bar:32} {pos}/{len} {per_sec} {msg} eta {eta}",
@@ -45,7 +45,7 @@ impl Bars {
 
     /// The phase stands at `done`.
     pub fn advance(&self, done: u64, note: &str) {
-        if let Some(bar) = &*self.slot() {
+        if let (Some(bar), true) = (&*self.slot(), self.drawn) {
             bar.set_position(done);
             if !note.is_empty() {
                 bar.set_message(note.to_string());
@@ -77,6 +77,9 @@ impl Progress for Bars {
     }
 
     fn end(&self) {
+        if !self.drawn {
+            return;
+        }
         if let Some(bar) = self.slot().take() {
             bar.finish_and_clear();
         }
@@ -85,9 +88,28 @@ impl Progress for Bars {
     /// Above the bar, where there is one; only on a terminal.
     fn note(&self, line: &str) {
         match &*self.slot() {
+            _ if !self.drawn => {}
             Some(bar) => bar.println(line),
-            None if self.drawn && std::io::stderr().is_terminal() => eprintln!("{line}"),
+            None if std::io::stderr().is_terminal() => eprintln!("{line}"),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_warns_leaves_the_bar_alone() {
+        let bars = Bars::new();
+        bars.start("comparing", Some(10), 3);
+        let within = bars.warnings_only();
+        within.start("training", Some(500), 0);
+        within.advance(400, "loss 1.0");
+        within.warn("a row is short");
+        within.end();
+        let left = bars.slot().as_ref().map(|bar| (bar.position(), bar.length(), bar.prefix()));
+        assert_eq!(left, Some((3, Some(10), "comparing".to_string())));
     }
 }

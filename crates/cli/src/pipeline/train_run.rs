@@ -1,7 +1,7 @@
 //! A training run in its folder: from settings to a published artifact, resumable at any point.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -40,12 +40,20 @@ pub struct SharedContent<'a> {
     pub folder: &'a Path,
     /// Held by the run that makes them; others wait.
     pub turn: &'a Mutex<()>,
+    /// Threads of all runs together.
+    pub threads: usize,
 }
 
 impl SharedContent<'_> {
-    /// Waits for whoever is making vectors.
-    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for whoever is making vectors, then has `make` do so, or read them. It has the
+    /// threads of the other runs as well, which need the vectors before they can begin.
+    pub fn made_by<T: Send>(&self, make: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if rayon::current_num_threads() >= self.threads {
+            return Ok(make());
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+        Ok(pool.context("cannot start threads for content vectors")?.install(make))
     }
 }
 
@@ -133,10 +141,12 @@ impl TrainRun<'_> {
         record_data(run, prepared)?;
         let own = run.content();
         let cache = self.content.map_or(&*own, |shared| shared.folder);
-        let turn = self.content.as_ref().map(SharedContent::take_turn);
-        let [users, items] = Side::BOTH.map(|side| vectors(prepared, config, side, cache, context));
+        let make = || Side::BOTH.map(|side| vectors(prepared, config, side, cache, context));
+        let [users, items] = match &self.content {
+            Some(shared) => shared.made_by(make)?,
+            None => make(),
+        };
         let vectors = [users?, items?];
-        drop(turn);
         files::create_folder(&run.events())?;
         let failed = |error| anyhow::anyhow!("{}: {error}", self.out.display());
         let metrics = MetricsFile::open(&run.metrics()).map_err(failed)?;

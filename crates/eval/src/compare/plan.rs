@@ -18,8 +18,12 @@ pub const NO_SID: &str = "no-sid";
 /// Ends a `ctr` variant in which semantic IDs stand in for item IDs.
 pub(super) const SID_ONLY: &str = "/sid-only";
 
-/// Share of the items that the cold task holds out.
+/// Share of the items that splits with cold items hold out.
 const COLD_SHARE: f64 = 0.05;
+
+/// The splits of click prediction.
+const CTR_SPLITS: [TaskSplit; 3] =
+    [TaskSplit::GlobalTime, TaskSplit::PerUserTime, TaskSplit::PerUserTimeCold];
 
 /// The split that a task, and with it its tokenizers, is run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +36,8 @@ pub enum TaskSplit {
     GlobalTime,
     /// By time for each user.
     PerUserTime,
+    /// The same, with a twentieth of the items held out altogether.
+    PerUserTimeCold,
 }
 
 impl TaskSplit {
@@ -39,13 +45,17 @@ impl TaskSplit {
     pub fn name(self) -> &'static str {
         match self {
             TaskSplit::ColdItems => "cold-items",
+            TaskSplit::PerUserTimeCold => "per-user-time-cold",
             other => other.kind().name(),
         }
     }
 
-    /// Share of the items held out altogether; 0 on all but [`TaskSplit::ColdItems`].
+    /// Share of the items held out altogether; 0 on most splits.
     pub fn cold_items(self) -> f64 {
-        if self == TaskSplit::ColdItems { COLD_SHARE } else { 0.0 }
+        match self {
+            TaskSplit::ColdItems | TaskSplit::PerUserTimeCold => COLD_SHARE,
+            TaskSplit::LeaveLastOut | TaskSplit::GlobalTime | TaskSplit::PerUserTime => 0.0,
+        }
     }
 
     /// How rows that are not of such items are dealt out.
@@ -53,16 +63,16 @@ impl TaskSplit {
         match self {
             TaskSplit::LeaveLastOut | TaskSplit::ColdItems => SplitKind::LeaveLastOut,
             TaskSplit::GlobalTime => SplitKind::GlobalTime,
-            TaskSplit::PerUserTime => SplitKind::PerUserTime,
+            TaskSplit::PerUserTime | TaskSplit::PerUserTimeCold => SplitKind::PerUserTime,
         }
     }
 
     /// The split of `data`. The cold items are the same under every seed of a run, so that
     /// seeds differ in training and not in what is asked.
     pub fn of(self, data: &DataSet) -> Result<Split> {
-        Ok(match self {
-            TaskSplit::ColdItems => Split::with_cold_items(data, self.kind(), COLD_SHARE, 0)?,
-            _ => Split::new(data, self.kind())?,
+        Ok(match self.cold_items() {
+            0.0 => Split::new(data, self.kind())?,
+            share => Split::with_cold_items(data, self.kind(), share, 0)?,
         })
     }
 
@@ -71,10 +81,11 @@ impl TaskSplit {
         match run.task {
             Task::Intrinsic | Task::Generative => TaskSplit::LeaveLastOut,
             Task::Cold => TaskSplit::ColdItems,
-            Task::Ctr if run.variant.starts_with(TaskSplit::GlobalTime.name()) => {
-                TaskSplit::GlobalTime
+            Task::Ctr => {
+                let name = run.variant.trim_end_matches(SID_ONLY);
+                let found = CTR_SPLITS.into_iter().find(|split| split.name() == name);
+                found.unwrap_or(TaskSplit::PerUserTime)
             }
-            Task::Ctr => TaskSplit::PerUserTime,
         }
     }
 }
@@ -149,7 +160,8 @@ pub struct Plan {
 impl Plan {
     /// Every one of `methods` under each task and the seeds `0..seeds`, with the rows to compare
     /// with: `sasrec` and `popularity` in retrieval, `no-sid` in click prediction. Click
-    /// prediction is run on both time splits, with semantic IDs beside item IDs and instead.
+    /// prediction is run on both time splits, with semantic IDs beside item IDs and instead, and
+    /// on the per-user split with cold items.
     /// Recommenders are trained `repeats` times on the IDs of a seed.
     ///
     /// The IDs of `fixed` methods are the same under every seed, so what is said of them by
@@ -219,14 +231,15 @@ fn variants(task: Task, methods: &[String]) -> Vec<(String, String)> {
         Task::Generative | Task::Cold => {
             own.chain([SASREC, POPULARITY]).map(|method| pair(method, String::new())).collect()
         }
-        Task::Ctr => [TaskSplit::GlobalTime, TaskSplit::PerUserTime]
+        Task::Ctr => CTR_SPLITS
             .into_iter()
             .flat_map(|split| {
                 let beside = own.clone().chain([NO_SID]);
                 let beside = beside.map(move |method| pair(method, split.name().to_owned()));
-                let instead = own
-                    .clone()
-                    .map(move |method| pair(method, format!("{}{SID_ONLY}", split.name())));
+                // An item ID says nothing of a cold item, so there is nothing to take its place.
+                let instead = own.clone().filter(move |_| split.cold_items() == 0.0);
+                let instead =
+                    instead.map(move |method| pair(method, format!("{}{SID_ONLY}", split.name())));
                 beside.chain(instead)
             })
             .collect(),
@@ -252,7 +265,7 @@ mod tests {
             runs(&["ctr/global-time/sid-only", "intrinsic"]),
             ["das, intrinsic, seed 0", "das, ctr/global-time/sid-only, seed 0"]
         );
-        assert_eq!(runs(&["ctr"]).len(), 6);
+        assert_eq!(runs(&["ctr"]).len(), 8);
         for (text, part) in [("ctr/time", "per-user-time/sid-only"), ("cold/x", "none")] {
             let error = text.parse::<Question>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains(part), "{error}");

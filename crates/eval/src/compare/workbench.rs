@@ -91,6 +91,9 @@ impl Prepared {
             TaskSplit::GlobalTime | TaskSplit::PerUserTime => {
                 Inputs::Impressions(Box::new(CtrInputs::new(data, &split, max_history)?))
             }
+            TaskSplit::PerUserTimeCold => {
+                Inputs::Impressions(Box::new(CtrInputs::cold(data, &split, max_history)?))
+            }
         };
         let held_out = clicks.held_out(data, &split, Part::Test);
         Ok(Prepared { task_split, clicks, held_out, inputs })

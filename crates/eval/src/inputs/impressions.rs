@@ -45,13 +45,31 @@ pub struct CtrInputs {
 }
 
 impl CtrInputs {
-    /// The rows of each part in file order. A row's history is its user's newest
-    /// `max_history` **training** clicks with a time strictly before the row's, so that neither
-    /// a held-out row nor one at the same moment leaks.
+    /// The rows of each part in file order; of a split with cold items, test rows are of the
+    /// other ones. A row's history is its user's newest `max_history` **training** clicks with a
+    /// time strictly before the row's, so that neither a held-out row nor one at the same moment
+    /// leaks.
     ///
     /// # Errors
     /// If the log has no labels, or a part is empty.
     pub fn new(data: &DataSet, split: &Split, max_history: usize) -> Result<CtrInputs> {
+        CtrInputs::asking(data, split, max_history, |item| !split.is_cold(item))
+    }
+
+    /// The same with the rows of the cold items of `split` as test rows.
+    ///
+    /// # Errors
+    /// As [`CtrInputs::new`].
+    pub fn cold(data: &DataSet, split: &Split, max_history: usize) -> Result<CtrInputs> {
+        CtrInputs::asking(data, split, max_history, |item| split.is_cold(item))
+    }
+
+    fn asking(
+        data: &DataSet,
+        split: &Split,
+        max_history: usize,
+        asked: impl Fn(u32) -> bool,
+    ) -> Result<CtrInputs> {
         let log = data.interactions();
         require_labels(data)?;
         let features = Features::new(log.num_users(), data.items().len())
@@ -71,7 +89,9 @@ impl CtrInputs {
             OrderKind::Position => None,
         };
         let part = |part, name| {
-            let rows: Vec<usize> = (0..log.len()).filter(|&row| split.part(row) == part).collect();
+            let asked = |row| part != Part::Test || asked(log.items()[row]);
+            let of_part = (0..log.len()).filter(|&row| split.part(row) == part);
+            let rows: Vec<usize> = of_part.filter(|&row| asked(row)).collect();
             if rows.is_empty() {
                 let message = format!("the {} split has no {name} row", split.kind());
                 return Err(Error::data(data.folder(), message));

@@ -126,8 +126,9 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     let methods = ["one-sided".to_owned(), "two-sided".to_owned()];
     let plan = Plan::new(&methods, &[], &Task::ALL.map(Question::from), 1, 1);
     plan.check(&data).unwrap();
-    // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead.
-    assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2));
+    // Intrinsic 2; generative and cold 4 each; ctr on two splits: 3 beside IDs, 2 instead; 3 on
+    // the split with cold items.
+    assert_eq!(plan.runs().len(), 2 + 4 + 4 + 2 * (3 + 2) + 3);
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let open = |at: &tempfile::TempDir| Folder::open(at.path(), &serde_json::json!({})).unwrap();
 
@@ -152,7 +153,13 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
     assert!(!intrinsic("one-sided").contains_key("dual_information"));
     assert!(intrinsic("one-sided").contains_key("neighbour_content@10"));
     let summary = std::fs::read_to_string(whole.path().join(SUMMARY_FILE)).unwrap();
-    let tables = ["## generative", "## cold", "## ctr, global-time/sid-only", "| no-sid |"];
+    let tables = [
+        "## generative",
+        "## cold",
+        "## ctr, global-time/sid-only",
+        "| no-sid |",
+        "per-user-time-cold",
+    ];
     assert_says(&summary, &tables);
 }
 

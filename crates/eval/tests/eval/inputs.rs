@@ -46,6 +46,29 @@ fn cold_queries_seek_cold_items_from_warm_histories() {
 }
 
 #[test]
+fn cold_impressions_show_cold_items_to_users_whose_other_clicks_are_known() {
+    let rows: Vec<Row> = (0..300)
+        .map(|at| Row(at % 10, (at * 7) % 50, NEW_YEAR + i64::from(at), at % 3 > 0))
+        .collect();
+    let (_folder, data) = data_set(10, 50, &rows, true);
+    let split = Split::with_cold_items(&data, SplitKind::PerUserTime, 0.2, 1).unwrap();
+    let cold = CtrInputs::cold(&data, &split, 5).unwrap();
+    let warm = CtrInputs::new(&data, &split, 5).unwrap();
+    let of_cold = data.interactions().items().iter().filter(|&&item| split.is_cold(item)).count();
+    assert_eq!(cold.test.items().len(), of_cold);
+    assert!(cold.test.items().iter().all(|&item| split.is_cold(item)));
+    assert_eq!(cold.in_slice(Slice::ColdItem), vec![true; of_cold]);
+    assert!(warm.test.items().iter().all(|&item| !split.is_cold(item)));
+    assert_eq!(cold.train, warm.train);
+    for part in [&cold.train, &cold.validation, &cold.test, &warm.test] {
+        assert!(part.histories().items().iter().all(|&item| !split.is_cold(item)));
+    }
+    for part in [&cold.train, &cold.validation] {
+        assert!(part.items().iter().all(|&item| !split.is_cold(item)));
+    }
+}
+
+#[test]
 fn impressions_know_training_clicks_strictly_before_them() {
     // Ten rows of one user; 8 train, the ninth is validation, the last test. Times 3 and 4 tie.
     let times = [0, 1, 2, 3, 3, 4, 5, 6, 7, 8];

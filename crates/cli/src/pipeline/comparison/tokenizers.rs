@@ -44,11 +44,13 @@ pub struct Tokenizers<'a> {
     prepared: Mutex<Option<(DataConfig, Arc<Prepared>)>>,
     /// The turn of [`SharedContent`].
     embedding: Mutex<()>,
+    /// Threads of all runs together.
+    threads: usize,
 }
 
 impl<'a> Tokenizers<'a> {
     /// Tokenizers of `candidates`, whose settings go out from `common`, over `data`; kept in
-    /// `folder`.
+    /// `folder`. Runs share the threads of the rayon pool at hand.
     pub fn new(
         data: &'a DataSet,
         folder: &Path,
@@ -57,9 +59,9 @@ impl<'a> Tokenizers<'a> {
         bars: &'a Bars,
     ) -> Tokenizers<'a> {
         let candidates = candidates.into_iter().map(|pair| (pair.0.name.clone(), pair)).collect();
-        let (folder, prepared, embedding) =
-            (folder.to_path_buf(), Mutex::new(None), Mutex::new(()));
-        Tokenizers { data, folder, common, candidates, bars, prepared, embedding }
+        let (prepared, embedding) = (Mutex::new(None), Mutex::new(()));
+        let (folder, threads) = (folder.to_path_buf(), rayon::current_num_threads());
+        Tokenizers { data, folder, common, candidates, bars, prepared, embedding, threads }
     }
 
     fn find(
@@ -106,7 +108,7 @@ impl<'a> Tokenizers<'a> {
             let context = Context { bars: self.bars, cancel };
             let resume = run.join("config.toml").exists();
             let prepared = &*self.prepared(&config.data)?;
-            let content = Some(SharedContent { folder: &content, turn: &self.embedding });
+            let content = Some(self.shared(&content));
             let run = TrainRun { prepared, config, out: run, content, resume };
             let published = run.execute(context)?;
             files::write_bytes_atomic(&timing, &serde_json::to_vec(&published.seconds)?)?;
@@ -114,6 +116,10 @@ impl<'a> Tokenizers<'a> {
         let seconds: Seconds = serde_json::from_slice(&files::read(&timing)?)
             .with_context(|| timing.display().to_string())?;
         Ok(seconds.total)
+    }
+
+    fn shared<'s>(&'s self, folder: &'s Path) -> SharedContent<'s> {
+        SharedContent { folder, turn: &self.embedding, threads: self.threads }
     }
 
     /// Refuses a run that was trained on other rows than the training part of `split`: it may
@@ -201,9 +207,8 @@ impl Jobs for Tokenizers<'_> {
         let cancel = Cancel::default();
         let context = Context { bars: self.bars, cancel: &cancel };
         let prepared = self.prepared(&config.data)?;
-        let shared = SharedContent { folder, turn: &self.embedding };
-        let _turn = shared.take_turn();
-        Ok(Some(vectors(&prepared, &config, Side::Item, folder, context)?.matrix))
+        let make = || vectors(&prepared, &config, Side::Item, folder, context);
+        Ok(Some(self.shared(folder).made_by(make)??.matrix))
     }
 }
 
