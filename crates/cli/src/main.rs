@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", usage::message(&error));
             ExitCode::from(usage::exit_code(&error))
         }
     }

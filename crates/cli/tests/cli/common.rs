@@ -169,6 +169,10 @@ pub(crate) fn fail(command: &mut Command, code: i32, parts: &[&str]) {
         assert!(called.stderr.contains(part), "`{part}` is not in: {}", called.stderr);
     }
     assert!(!called.stderr.contains("panicked"), "{}", called.stderr);
+    for line in called.stderr.lines().filter(|line| line.starts_with("error: ")) {
+        let twice = line.match_indices(": ").find(|(at, _)| line[..*at].ends_with(&line[at + 2..]));
+        assert!(twice.is_none(), "says the same twice: {line}");
+    }
 }
 
 /// Every file below `folder` by its relative path, hidden ones included.

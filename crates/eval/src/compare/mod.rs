@@ -3,13 +3,15 @@
 mod crew;
 mod folder;
 mod plan;
+mod task_split;
 mod workbench;
 
 use std::collections::BTreeMap;
 
 pub use crew::compare;
 pub use folder::{Folder, PAIRS_FILE, RESULTS_FILE, SUMMARY_FILE};
-pub use plan::{NO_SID, POPULARITY, Plan, Question, SASREC, TaskSplit};
+pub use plan::{NO_SID, POPULARITY, Plan, Question, SASREC};
+pub use task_split::TaskSplit;
 pub use workbench::{Jobs, Tokens, Workbench};
 
 use crate::records::{Record, Run};

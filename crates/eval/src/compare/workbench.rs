@@ -8,7 +8,8 @@ use das_data::{CoClickConfig, DataSet, Part, TrainingClicks};
 use das_nn::Device;
 use das_recommend::ranker::BagField;
 
-use super::plan::{IdSource, POPULARITY, SASREC, SID_ONLY, TaskSplit};
+use super::plan::{IdSource, POPULARITY, SASREC, SID_ONLY};
+use super::task_split::TaskSplit;
 use crate::inputs::{CtrInputs, SequenceInputs};
 use crate::presets::{Budget, Preset};
 use crate::records::{Run, Task};
