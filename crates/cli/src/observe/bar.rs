@@ -1,7 +1,7 @@
 //! Progress bars on the terminal; nothing where standard error is not one.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use das_core::progress::Progress;
@@ -9,19 +9,24 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// One bar at a time, for the phase at hand.
 pub struct Bars {
-    current: Arc<Mutex<Option<ProgressBar>>>,
+    current: Slot,
+    /// The bar that warnings must not be written over.
+    shown: Slot,
     drawn: bool,
 }
+
+type Slot = Arc<Mutex<Option<ProgressBar>>>;
 
 impl Bars {
     /// Draws to standard error if it is a terminal.
     pub fn new() -> Bars {
-        Bars { current: Arc::default(), drawn: true }
+        let current = Slot::default();
+        Bars { shown: Arc::clone(&current), current, drawn: true }
     }
 
     /// Draws nothing, and warns above the bar of `self`: for work of which several run at once.
     pub fn warnings_only(&self) -> Bars {
-        Bars { current: Arc::clone(&self.current), drawn: false }
+        Bars { current: Slot::default(), shown: Arc::clone(&self.shown), drawn: false }
     }
 
     /// Begins a phase that already stands at `done`.
@@ -40,12 +45,12 @@ impl Bars {
         bar.set_position(done);
         bar.reset_eta();
         bar.enable_steady_tick(Duration::from_millis(200));
-        *self.slot() = Some(bar);
+        *lock(&self.current) = Some(bar);
     }
 
     /// The phase stands at `done`.
     pub fn advance(&self, done: u64, note: &str) {
-        if let (Some(bar), true) = (&*self.slot(), self.drawn) {
+        if let Some(bar) = &*lock(&self.current) {
             bar.set_position(done);
             if !note.is_empty() {
                 bar.set_message(note.to_string());
@@ -56,15 +61,15 @@ impl Bars {
     /// A warning: always on standard error.
     pub fn warn(&self, message: &str) {
         let line = format!("warning: {message}");
-        match &*self.slot() {
+        match &*lock(&self.shown) {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),
         }
     }
+}
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<ProgressBar>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Progress for Bars {
@@ -77,20 +82,16 @@ impl Progress for Bars {
     }
 
     fn end(&self) {
-        if !self.drawn {
-            return;
-        }
-        if let Some(bar) = self.slot().take() {
+        if let Some(bar) = lock(&self.current).take() {
             bar.finish_and_clear();
         }
     }
 
     /// Above the bar, where there is one; only on a terminal.
     fn note(&self, line: &str) {
-        match &*self.slot() {
-            _ if !self.drawn => {}
+        match &*lock(&self.current) {
             Some(bar) => bar.println(line),
-            None if std::io::stderr().is_terminal() => eprintln!("{line}"),
+            None if self.drawn && std::io::stderr().is_terminal() => eprintln!("{line}"),
             None => {}
         }
     }
@@ -109,7 +110,8 @@ mod tests {
         within.advance(400, "loss 1.0");
         within.warn("a row is short");
         within.end();
-        let left = bars.slot().as_ref().map(|bar| (bar.position(), bar.length(), bar.prefix()));
+        let left =
+            lock(&bars.shown).as_ref().map(|bar| (bar.position(), bar.length(), bar.prefix()));
         assert_eq!(left, Some((3, Some(10), "comparing".to_string())));
     }
 }

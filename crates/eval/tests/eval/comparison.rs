@@ -158,7 +158,7 @@ fn an_interrupted_comparison_goes_on_where_it_stopped_to_the_same_figures() {
         "## cold",
         "## ctr, global-time/sid-only",
         "| no-sid |",
-        "per-user-time-cold",
+        "## ctr, per-user-time-cold",
     ];
     assert_says(&summary, &tables);
 }
