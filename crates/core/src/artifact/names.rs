@@ -14,6 +14,11 @@ pub fn sids_file(side: Side) -> String {
     format!("{side}_sids.parquet")
 }
 
+/// The same to be looked up in place, see [`crate::sid::index`].
+pub fn index_file(side: Side) -> String {
+    format!("{side}_sids.index")
+}
+
 /// A file of a side's embedder.
 pub fn embedder_file(side: Side, name: &str) -> String {
     format!("embedder/{side}/{name}")

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{FileEntry, Manifest};
+use rayon::prelude::*;
+
+use super::manifest::{FileEntry, Manifest, SideManifest};
 use super::names::{self, MANIFEST_FILE};
 use crate::sid::files::{SidFile, read_parquet};
-use crate::{Error, Result, Side, files};
+use crate::sid::index::SidIndex;
+use crate::{EntityIds, Error, Result, Side, files};
 
 /// A longer manifest is refused before it is read.
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
@@ -50,10 +53,11 @@ impl Artifact {
         &self.manifest
     }
 
-    /// Checks every file against its checksum, and the ID tables against the manifest.
+    /// Checks every file against its checksum, the ID tables against the manifest and the indexes
+    /// against the tables.
     pub fn verify(&self) -> Result<()> {
         self.manifest.files.keys().try_for_each(|name| self.checked_path(name).map(drop))?;
-        self.manifest.sides.keys().try_for_each(|&side| self.sids(side).map(drop))
+        self.manifest.sides.keys().try_for_each(|&side| self.compare(side, &self.sids(side)?))
     }
 
     /// The content of a listed file, checked.
@@ -73,9 +77,7 @@ impl Artifact {
 
     /// The IDs of a side, checked against its layout and row count.
     pub fn sids(&self, side: Side) -> Result<SidFile> {
-        let described = self.manifest.sides.get(&side).ok_or_else(|| {
-            Error::format(&self.folder, format!("this artifact has no {side} IDs"))
-        })?;
+        let described = self.side(side)?;
         let path = self.checked_path(&names::sids_file(side))?;
         let sids = read_parquet(&path, None)?;
         let found = (sids.side, sids.table.len(), sids.table.layout());
@@ -85,6 +87,51 @@ impl Artifact {
             return Err(Error::format(&path, message));
         }
         Ok(sids)
+    }
+
+    /// The index of a side's IDs, checked against its layout and row count and mapped; none where
+    /// the artifact was published without.
+    pub fn index(&self, side: Side) -> Result<Option<SidIndex>> {
+        let described = self.side(side)?;
+        let name = names::index_file(side);
+        if !self.manifest.files.contains_key(&name) {
+            return Ok(None);
+        }
+        let path = self.checked_path(&name)?;
+        let index = SidIndex::open(&path, &described.layout)?;
+        if index.len() != described.rows {
+            let message = format!("{} rows, expected {}", index.len(), described.rows);
+            return Err(Error::format(&path, message));
+        }
+        Ok(Some(index))
+    }
+
+    /// What the manifest says of a side.
+    fn side(&self, side: Side) -> Result<&SideManifest> {
+        self.manifest
+            .sides
+            .get(&side)
+            .ok_or_else(|| Error::format(&self.folder, format!("this artifact has no {side} IDs")))
+    }
+
+    /// The index must say what the table says.
+    fn compare(&self, side: Side, sids: &SidFile) -> Result<()> {
+        let Some(index) = self.index(side)? else { return Ok(()) };
+        let differs = |&row: &usize| {
+            let found = match &sids.ids {
+                EntityIds::Int(ids) => index.row_of_int(ids[row]),
+                EntityIds::Text(ids) => index.row_of_text(&ids[row]),
+            };
+            !found.is_some_and(|at| index.codes(at).eq(sids.table.row(row).iter().copied()))
+        };
+        match (0..sids.table.len()).into_par_iter().find_first(differs) {
+            Some(row) => {
+                let id = sids.ids.display(row);
+                let message = format!("the ID of {side} {id} is not that of the table");
+                Err(Error::format(&self.folder.join(names::index_file(side)), message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The path of a listed file: inside the folder, plain, of the listed size.

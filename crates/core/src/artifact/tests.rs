@@ -92,7 +92,33 @@ fn what_is_published_is_read_back() {
     let item = &manifest.sides[&Side::Item];
     assert_eq!((item.rows, item.content_dim, item.layout.suffix()), (3, 16, Some(2)));
     assert_eq!(manifest.metrics["item"]["collision_rate"], 0.25);
-    assert_eq!(manifest.files.len(), 5);
+    assert_eq!(manifest.files.len(), 7);
+    let index = artifact.index(Side::User).unwrap().unwrap();
+    for (row, id) in [10, 11, 12].into_iter().enumerate() {
+        let found = index.row_of_int(id).unwrap();
+        assert_eq!(index.codes(found).collect::<Vec<_>>(), table().row(row));
+    }
+}
+
+#[test]
+fn an_artifact_without_an_index_has_none_and_one_of_other_ids_is_refused() {
+    let (_folder, path) = published();
+    tamper(&path, |manifest| {
+        manifest["files"].as_object_mut().unwrap().remove(&index_file(Side::Item));
+    });
+    let artifact = Artifact::open(&path).unwrap();
+    artifact.verify().unwrap();
+    assert!(artifact.index(Side::Item).unwrap().is_none());
+
+    let file = path.join(index_file(Side::User));
+    let other = EntityIds::Int(vec![12, 11, 10]);
+    crate::sid::index::write_index(&file, &other, &table()).unwrap();
+    tamper(&path, |manifest| {
+        manifest["files"][&index_file(Side::User)]["sha256"] =
+            json!(crate::files::sha256_file(&file).unwrap());
+    });
+    let artifact = Artifact::open(&path).unwrap();
+    check(artifact.verify(), &["user_sids.index", "the ID of user 10 is not that of the table"]);
 }
 
 #[test]

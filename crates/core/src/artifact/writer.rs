@@ -11,7 +11,9 @@ use super::manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest, ViewMan
 use super::names::{self, MANIFEST_FILE};
 use super::reader::Artifact;
 use super::staging::{Existing, Staging};
-use crate::sid::{SidTable, files::write_parquet};
+use crate::sid::SidTable;
+use crate::sid::files::write_parquet;
+use crate::sid::index::write_index;
 use crate::{EntityIds, Error, Result, Side, files};
 
 /// Builds an artifact out of sight. Until [`ArtifactWriter::publish`] succeeds nothing is to be
@@ -77,7 +79,7 @@ impl ArtifactWriter {
         self.record(name, &path)
     }
 
-    /// Adds a side: its IDs, and what they were made from.
+    /// Adds a side: its IDs, as a table and as an index, and what they were made from.
     pub fn add_side(
         &mut self,
         side: Side,
@@ -88,6 +90,10 @@ impl ArtifactWriter {
         let name = names::sids_file(side);
         let path = self.place(&name)?;
         write_parquet(&path, side, ids, table)?;
+        self.record(&name, &path)?;
+        let name = names::index_file(side);
+        let path = self.place(&name)?;
+        write_index(&path, ids, table)?;
         self.record(&name, &path)?;
         let SideContent { dim: content_dim, embedder, views } = content;
         let layout = table.layout().clone();

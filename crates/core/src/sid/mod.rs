@@ -2,10 +2,11 @@
 //!
 //! [`SidLayout`] says what the digits mean, [`SidTable`] holds one tuple a row, [`collision`]
 //! tells apart the rows that a tokenizer gave the same tuple, [`files`] reads and writes them,
-//! and [`Trie`] holds the tuples that exist.
+//! [`Trie`] holds the tuples that exist, and [`index`] is what a server looks them up in.
 
 pub mod collision;
 pub mod files;
+pub mod index;
 mod layout;
 mod table;
 mod token;

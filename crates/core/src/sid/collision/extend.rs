@@ -73,17 +73,26 @@ fn free_codes(existing: &SidTable, learned: &SidTable, last: &LastLevel<'_>) -> 
     for (row, learned) in learned.rows().enumerate() {
         let mut id = learned.to_vec();
         if taken.contains(&id) {
-            let mut nearest: Vec<usize> = (0..last.num_codes()).collect();
-            let distance = |code: usize| last.distance(row as u32, code);
-            nearest.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(a.cmp(&b)));
-            let free = nearest.into_iter().find(|&code| {
-                id[place] = code as u32;
+            let free = nearest_free(last, row as u32, |code| {
+                id[place] = code;
                 !taken.contains(&id)
             });
-            id[place] = free.map_or(learned[place], |code| code as u32);
+            id[place] = free.unwrap_or(learned[place]);
         }
         codes.extend_from_slice(&id);
         taken.insert(id);
     }
     SidTable::new(existing.layout().clone(), codes)
+}
+
+/// The last code nearest to `row` of those that are free, the smaller of two equally near.
+pub fn nearest_free(
+    last: &LastLevel<'_>,
+    row: u32,
+    mut free: impl FnMut(u32) -> bool,
+) -> Option<u32> {
+    let mut nearest: Vec<usize> = (0..last.num_codes()).collect();
+    let distance = |code: usize| last.distance(row, code);
+    nearest.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(a.cmp(&b)));
+    nearest.into_iter().map(|code| code as u32).find(|&code| free(code))
 }

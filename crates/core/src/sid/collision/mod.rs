@@ -13,7 +13,7 @@ mod greedy;
 mod sinkhorn;
 mod suffix;
 
-pub use extend::extend;
+pub use extend::{extend, nearest_free};
 pub use sinkhorn::SinkhornConfig;
 
 /// What is done about equal IDs. It is part of the layout, so that every consumer knows.

@@ -21,6 +21,7 @@ mod parquet_write;
 
 pub use index_json::{read_index_json, write_index_json};
 pub use parquet_read::read_parquet;
+pub(super) use parquet_write::check_rows;
 pub use parquet_write::write_parquet;
 
 /// IDs as read from a file.

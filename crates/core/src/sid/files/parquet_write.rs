@@ -45,7 +45,7 @@ pub fn write_parquet(path: &Path, side: Side, ids: &EntityIds, table: &SidTable)
 }
 
 /// There must be one id for each row.
-pub(super) fn check_rows(ids: &EntityIds, table: &SidTable) -> Result<()> {
+pub(in crate::sid) fn check_rows(ids: &EntityIds, table: &SidTable) -> Result<()> {
     if ids.len() != table.len() {
         return Err(Error::Invalid(format!("{} ids for {} IDs", ids.len(), table.len())));
     }

@@ -1,0 +1,60 @@
+//! Limits of the service.
+
+use std::time::Duration;
+
+/// How much a request may ask for, and how much may wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Rows of one encode or upsert.
+    pub batch_rows: usize,
+    /// Ids of one lookup.
+    pub lookup_ids: usize,
+    /// Bytes of one text.
+    pub text_bytes: usize,
+    /// Items of one page, of neighbours and of a retrieval.
+    pub page_items: usize,
+    /// Histories of one retrieval.
+    pub histories: usize,
+    /// Bytes of a body as sent, and unpacked.
+    pub body_bytes: usize,
+    /// Bytes of a body once unpacked.
+    pub unpacked_bytes: usize,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Requests that are worked on at a time; more are refused at once.
+    pub requests: usize,
+    /// Rows that may wait to be computed.
+    pub queue_rows: usize,
+    /// How long a request may take that says nothing of it.
+    pub timeout: Duration,
+    /// The longest time that a request may ask for.
+    pub max_timeout: Duration,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// How long a stopping service works on what it has admitted.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            batch_rows: 1024,
+            lookup_ids: 10_000,
+            text_bytes: 32 << 10,
+            page_items: 1000,
+            histories: 64,
+            body_bytes: 16 << 20,
+            unpacked_bytes: 32 << 20,
+            connections: 1024,
+            requests: 64,
+            queue_rows: 4096,
+            timeout: Duration::from_secs(2),
+            max_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(20),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Bodies: bounded as sent and unpacked, read within a time, then parsed.
+
+use std::io::Read;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use flate2::read::MultiGzDecoder;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::config::Limits;
+use crate::error::{Kind, Refusal};
+
+/// Larger bodies are unpacked and parsed where waiting for it holds up nobody else.
+const LARGE: usize = 256 << 10;
+
+/// Reads and parses a JSON body, which may be packed by gzip.
+pub(super) async fn json<T: DeserializeOwned + Send>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+) -> Result<T, Refusal> {
+    let packed = is_packed(headers)?;
+    let bytes = read(body, limits).await?;
+    let work = || {
+        let unpacked = if packed { Some(unpack(&bytes, limits.unpacked_bytes)?) } else { None };
+        parse(unpacked.as_deref().unwrap_or(&bytes))
+    };
+    if bytes.len() > LARGE || packed { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Parses JSON; the message names line and column.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes).map_err(|error| Refusal::invalid(format!("body: {error}")))
+}
+
+fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(false),
+        Some(b"gzip") => Ok(true),
+        Some(_) => Err(Refusal::invalid("content-encoding: expected `gzip` or none")),
+    }
+}
+
+async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+    let most = limits.body_bytes;
+    let collected = Limited::new(body, most).collect();
+    match tokio::time::timeout(limits.body_timeout, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Refusal::new(Kind::TooLarge, format!("body: expected at most {most} bytes")))
+        }
+        Ok(Err(error)) => Err(Refusal::invalid(format!("body: {error}"))),
+        Err(_) => Err(Refusal::new(Kind::Late, "body: it took too long to arrive")),
+    }
+}
+
+/// Reads a body away, as far as it is not too large or too slow.
+pub(super) async fn discard(body: Body, limits: &Limits) {
+    let _ = read(body, limits).await;
+}
+
+/// Unpacks gzip, up to `most` bytes.
+pub(crate) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
+    let mut unpacked = Vec::new();
+    let read = MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut unpacked);
+    read.map_err(|error| Refusal::invalid(format!("body: gzip: {error}")))?;
+    if unpacked.len() > most {
+        let message = format!("body: expected at most {most} bytes once unpacked");
+        return Err(Refusal::new(Kind::TooLarge, message));
+    }
+    Ok(unpacked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn pack(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_the_limit() {
+        let bomb = pack(&vec![0; 1 << 24]);
+        assert!(bomb.len() < 1 << 15);
+        assert_eq!(unpack(&bomb, 1 << 20).unwrap_err().kind, Kind::TooLarge);
+        assert_eq!(unpack(&pack(b"[1]"), 3), Ok(b"[1]".to_vec()));
+        assert_eq!(unpack(&pack(b"[12]"), 3).unwrap_err().kind, Kind::TooLarge);
+        assert_eq!(unpack(b"no gzip", 99).unwrap_err().kind, Kind::Invalid);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        let deep = "[".repeat(1 << 20);
+        let refused = parse::<serde_json::Value>(deep.as_bytes()).unwrap_err();
+        assert!(refused.message.contains("recursion limit"), "{refused}");
+    }
+}

@@ -1,0 +1,195 @@
+//! The service over HTTP, in JSON.
+
+mod admin;
+mod answer;
+mod body;
+mod health;
+mod inference;
+mod openapi;
+mod v1;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::admin::Admin;
+use crate::auth::{Access, Keys};
+use crate::error::{Kind, Refusal};
+use crate::service::{Call, Service};
+
+pub use openapi::DOCUMENT as OPENAPI;
+
+/// What a client names its user by, where the body does not.
+const USER_HEADER: &str = "x-das-user";
+/// How many milliseconds a client waits.
+const TIMEOUT_HEADER: &str = "x-das-timeout-ms";
+/// Another way to send a key than `authorization: Bearer`.
+const KEY_HEADER: &str = "x-api-key";
+
+/// What every connection shares.
+#[derive(Debug)]
+pub struct App {
+    /// What answers.
+    pub service: Arc<Service>,
+    /// What changes it.
+    pub admin: Arc<Admin>,
+    /// Who may.
+    pub keys: Keys,
+    /// Places for requests that are worked on.
+    pub admission: Arc<Semaphore>,
+    /// Connections that are open.
+    pub connections: AtomicUsize,
+    /// Whether the service is about to stop: it answers what it admitted and says that it is not ready.
+    pub stopping: AtomicBool,
+}
+
+impl App {
+    /// Shares a service; its limits say how many requests are worked on at a time.
+    pub fn new(service: Arc<Service>, admin: Arc<Admin>, keys: Keys) -> App {
+        let admission = Arc::new(Semaphore::new(service.limits().requests));
+        App {
+            service,
+            admin,
+            keys,
+            admission,
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether new requests are welcome.
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// User and deadline of a request, by its headers.
+    fn call<'a>(&self, headers: &'a HeaderMap) -> Result<Call<'a>, Refusal> {
+        let limits = self.service.limits();
+        let timeout = match headers.get(TIMEOUT_HEADER) {
+            None => limits.timeout,
+            Some(value) => {
+                let milliseconds = value.to_str().ok().and_then(|value| value.parse().ok());
+                let milliseconds = milliseconds.filter(|&milliseconds| milliseconds > 0);
+                Duration::from_millis(milliseconds.ok_or_else(|| {
+                    Refusal::invalid(format!("header {TIMEOUT_HEADER}: expected milliseconds"))
+                })?)
+            }
+        };
+        let user = headers.get(USER_HEADER).map(|value| value.to_str()).transpose();
+        let user = user.map_err(|_| {
+            Refusal::invalid(format!("header {USER_HEADER}: expected visible ASCII"))
+        })?;
+        let deadline = Instant::now() + timeout.min(limits.max_timeout);
+        Ok(Call { user, deadline, transport: "http" })
+    }
+}
+
+/// The key that a request comes with.
+pub(crate) fn key_of(headers: &HeaderMap) -> Option<&str> {
+    let bearer =
+        headers.get(axum::http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
+    bearer.or_else(|| headers.get(KEY_HEADER).and_then(|value| value.to_str().ok()))
+}
+
+/// All paths.
+pub fn router(app: Arc<App>) -> Router {
+    let reading = Router::new()
+        .route("/v1/lookup", post(v1::lookup))
+        .route("/v1/encode", post(v1::encode))
+        .route("/v1/items", get(v1::items).post(v1::items_posted))
+        .route("/v1/neighbours", post(v1::neighbours))
+        .route("/v1/retrieve", post(v1::retrieve))
+        .route("/v1/artifact", get(v1::artifact))
+        .route("/v2/models/{model}/infer", post(inference::infer))
+        .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer_version))
+        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
+        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
+    let changing = Router::new()
+        .route("/v1/upsert", post(v1::upsert))
+        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
+        .route("/v1/upserts.parquet", get(admin::export))
+        .route("/admin/reload", post(admin::reload))
+        .route("/admin/rollback", post(admin::roll_back))
+        .route("/admin/experiment", post(admin::experiment))
+        .route_layer(middleware::from_fn_with_state(app.clone(), may_change));
+    let open = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/v2", get(inference::server))
+        .route("/v2/health/live", get(inference::live))
+        .route("/v2/health/ready", get(inference::ready))
+        .route("/v2/models/{model}", get(inference::model))
+        .route("/v2/models/{model}/ready", get(inference::model_ready))
+        .route("/v2/models/{model}/versions/{version}", get(inference::model_version))
+        .route("/v2/models/{model}/versions/{version}/ready", get(inference::version_ready));
+    Router::new()
+        .merge(reading)
+        .merge(changing)
+        .merge(open)
+        .fallback(answer::no_such_path)
+        .method_not_allowed_fallback(answer::no_such_method)
+        .with_state(app)
+}
+
+async fn may_read(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    authorize(&app, request, next, Access::Read).await
+}
+
+async fn may_change(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    authorize(&app, request, next, Access::Admin).await
+}
+
+async fn authorize(
+    app: &App,
+    request: Request,
+    next: Next,
+    access: Access,
+) -> Result<Response, Refusal> {
+    match app.keys.check(key_of(request.headers()), access) {
+        Ok(()) => Ok(next.run(request).await),
+        Err(refusal) => {
+            app.service.metrics().refused(refusal.kind.name());
+            Err(refusal)
+        }
+    }
+}
+
+/// Works on a request if there is a place for it, and refuses it at once if there is none: what waits
+/// longer than its client does is work for nobody.
+async fn admit(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if !app.is_ready() {
+        app.service.metrics().refused(Kind::Stopping.name());
+        return Err(Refusal::new(Kind::Stopping, "the service is stopping"));
+    }
+    let Ok(_place) = app.admission.try_acquire() else {
+        let kind = Kind::Overloaded(Duration::from_secs(1));
+        app.service.metrics().refused(kind.name());
+        // A body that was never read would cost the client its connection.
+        body::discard(request.into_body(), app.service.limits()).await;
+        return Err(Refusal::new(kind, "too many requests are being worked on; try again later"));
+    };
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,268 @@
+//! The only writer of the store: gives out IDs, many requests in one durable transaction.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use das_core::Side;
+use redb::WriteTransaction;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::carry::{CarriedOver, carry_over};
+use super::content::Content;
+use super::give::spaces;
+use super::store::Store;
+use crate::artifact::Loaded;
+use crate::error::{Error, Kind, Refusal, Result};
+use crate::queue::{Queue, Rejected};
+
+/// Most rows of one transaction.
+const BATCH_ROWS: usize = 4096;
+
+/// Gives out IDs to new entities on a thread of its own.
+#[derive(Debug)]
+pub struct Committer {
+    store: Arc<Store>,
+    queue: Arc<Queue<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What came of a new entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upserted {
+    /// Its ID.
+    pub codes: Vec<u32>,
+    /// Whether it had it before.
+    pub status: Status,
+}
+
+/// Where an ID comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The artifact was published with it.
+    Published,
+    /// It was given out earlier by this service.
+    Known,
+    /// It is given out now, and durable.
+    New,
+}
+
+#[derive(Debug)]
+enum Message {
+    Upsert(Upsert),
+    Activate(Arc<Loaded>, oneshot::Sender<Result<CarriedOver>>),
+    Deactivate(String),
+}
+
+#[derive(Debug)]
+struct Upsert {
+    side: Side,
+    rows: Vec<(String, Content)>,
+    answer_for: Arc<Loaded>,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Vec<Upserted>, Refusal>>,
+}
+
+impl Committer {
+    /// Starts the thread. `capacity` is the number of rows that may wait.
+    pub fn start(store: Arc<Store>, capacity: usize) -> Result<Committer> {
+        let queue = Arc::new(Queue::new(capacity));
+        let work = Work { store: store.clone(), active: Vec::new() };
+        let thread = {
+            let queue = queue.clone();
+            let thread = std::thread::Builder::new().name("das-upserts".into());
+            thread.spawn(move || work.run(&queue))
+        };
+        let thread = thread.map_err(|error| Error::Invalid(format!("no thread: {error}")))?;
+        Ok(Committer { store, queue, thread: Some(thread) })
+    }
+
+    /// What is stored.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Rows that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.weight()
+    }
+
+    /// Gives every entity an ID in all spaces that are served and answers with that of
+    /// `answer_for`, once it is durable. Ids are spelled as that artifact spells them.
+    pub async fn upsert(
+        &self,
+        side: Side,
+        rows: Vec<(String, Content)>,
+        answer_for: Arc<Loaded>,
+        deadline: Instant,
+    ) -> Result<Vec<Upserted>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let weight = rows.len();
+        let message = Message::Upsert(Upsert { side, rows, answer_for, deadline, reply });
+        self.queue.push(weight, message).map_err(rejected)?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Makes the store ready for an artifact: every entity is given an ID in its space, and from then on
+    /// new ones are too.
+    ///
+    /// # Errors
+    /// An artifact that gives an entity another ID than it was given here in the same space, or its ID
+    /// to another entity.
+    pub async fn activate(&self, loaded: Arc<Loaded>) -> Result<CarriedOver> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || Error::Invalid("the service is stopping".into());
+        self.queue.push(0, Message::Activate(loaded, reply)).map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Stops giving out IDs in the space of an artifact that is served no more.
+    pub fn deactivate(&self, version: &str) {
+        // A queue that takes nothing more gives out nothing more.
+        let _ = self.queue.push(0, Message::Deactivate(version.to_string()));
+    }
+}
+
+impl Drop for Committer {
+    /// Finishes what was taken.
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn rejected(rejected: Rejected<Message>) -> Refusal {
+    match rejected {
+        Rejected::Full(_) => Refusal::new(
+            Kind::Overloaded(std::time::Duration::from_secs(1)),
+            "too many new entities are waiting for their IDs",
+        ),
+        Rejected::Closed(_) => stopping(),
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Kind::Stopping, "the service is stopping")
+}
+
+/// What the thread owns.
+struct Work {
+    store: Arc<Store>,
+    /// Every artifact in whose space IDs are given out.
+    active: Vec<Arc<Loaded>>,
+}
+
+impl Work {
+    fn run(mut self, queue: &Queue<Message>) {
+        while let Some(messages) = queue.pop(BATCH_ROWS) {
+            let mut upserts = Vec::new();
+            for message in messages {
+                match message {
+                    Message::Upsert(upsert) => upserts.push(upsert),
+                    Message::Activate(loaded, reply) => {
+                        self.commit(std::mem::take(&mut upserts));
+                        let _ = reply.send(self.activate(loaded));
+                    }
+                    Message::Deactivate(version) => {
+                        self.commit(std::mem::take(&mut upserts));
+                        self.active.retain(|loaded| loaded.version() != version);
+                    }
+                }
+            }
+            self.commit(upserts);
+        }
+    }
+
+    /// Answers requests, all in one transaction.
+    fn commit(&self, upserts: Vec<Upsert>) {
+        let now = Instant::now();
+        // Whose client has gone needs nothing; whose time is up is told so.
+        let (upserts, late): (Vec<Upsert>, Vec<Upsert>) = upserts
+            .into_iter()
+            .filter(|upsert| !upsert.reply.is_closed())
+            .partition(|upsert| upsert.deadline > now);
+        for upsert in late {
+            let message = "the deadline passed while the request was waiting";
+            let _ = upsert.reply.send(Err(Refusal::new(Kind::Late, message)));
+        }
+        if upserts.is_empty() {
+            return;
+        }
+        match self.transact(&upserts) {
+            Ok(answers) => {
+                for (upsert, answer) in upserts.into_iter().zip(answers) {
+                    let _ = upsert.reply.send(answer);
+                }
+            }
+            Err(error) => {
+                let refusal = Refusal::internal(error);
+                for upsert in upserts {
+                    let _ = upsert.reply.send(Err(refusal.clone()));
+                }
+            }
+        }
+    }
+
+    fn transact(&self, upserts: &[Upsert]) -> Result<Vec<Result<Vec<Upserted>, Refusal>>> {
+        let transaction = self.store.write()?;
+        let served = upserts.iter().map(|upsert| &upsert.answer_for);
+        let spaces = spaces(self.active.iter().chain(served).map(|loaded| &**loaded));
+        let mut answers = vec![Err(cannot_encode()); upserts.len()];
+        for side in Side::BOTH {
+            let of_side: Vec<usize> =
+                (0..upserts.len()).filter(|&at| upserts[at].side == side).collect();
+            let rows: Vec<(&str, &Content)> = of_side
+                .iter()
+                .flat_map(|&at| upserts[at].rows.iter().map(|(id, content)| (&**id, content)))
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            self.keep_content(&transaction, side, &rows)?;
+            for space in &spaces {
+                let mut given = space.give(&self.store, &transaction, side, &rows)?.into_iter();
+                for &at in &of_side {
+                    let own: Option<Vec<Upserted>> =
+                        given.by_ref().take(upserts[at].rows.len()).collect();
+                    if let Some(own) = own.filter(|_| space.is_of(&upserts[at].answer_for)) {
+                        answers[at] = Ok(own);
+                    }
+                }
+            }
+        }
+        transaction.commit().map_err(|error| self.store.fault(error))?;
+        Ok(answers)
+    }
+
+    /// Content as it was sent last, for artifacts to come.
+    fn keep_content(
+        &self,
+        transaction: &WriteTransaction,
+        side: Side,
+        rows: &[(&str, &Content)],
+    ) -> Result<()> {
+        let mut contents = self.store.content_table(transaction, side)?;
+        for (id, content) in rows {
+            let bytes = content.to_bytes();
+            let inserted = contents.insert(id.as_bytes(), bytes.as_slice());
+            inserted.map_err(|error| self.store.fault(error))?;
+        }
+        Ok(())
+    }
+
+    fn activate(&mut self, loaded: Arc<Loaded>) -> Result<CarriedOver> {
+        let carried = carry_over(&self.store, &loaded, &self.active)?;
+        if self.active.iter().all(|active| active.version() != loaded.version()) {
+            self.active.push(loaded);
+        }
+        Ok(carried)
+    }
+}
+
+fn cannot_encode() -> Refusal {
+    Refusal::invalid("the content of an entity could not be embedded")
+}

@@ -1,0 +1,21 @@
+//! Entities that came after publication: durable IDs beside the immutable artifact.
+//!
+//! [`Store`] is one file that survives a crash at any point. It keeps what each entity was encoded from,
+//! and its ID in every ID space that was served meanwhile. [`Committer`] is its only writer: it gives out
+//! IDs under the artifact's collision policy, many requests in one durable transaction, and carries
+//! entities over into the space of an artifact before that is served.
+
+mod assign;
+mod carry;
+mod commit;
+mod content;
+mod export;
+mod give;
+mod keys;
+mod store;
+
+pub use carry::CarriedOver;
+pub use commit::{Committer, Status, Upserted};
+pub use content::Content;
+pub use export::export;
+pub use store::{Entries, Store};

@@ -1,0 +1,86 @@
+//! Ids → IDs.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answered, Method, RequestedSide, Service, check_rows, codes_of};
+use crate::error::Refusal;
+use crate::ids::Id;
+use crate::registry::Chosen;
+
+/// Asks for the IDs of entities.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupRequest {
+    /// Of which side.
+    #[serde(default)]
+    pub side: RequestedSide,
+    /// Whose.
+    pub ids: Vec<Id>,
+    /// For whom, see [`super::Call::user`].
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
+/// The IDs, in the order of the request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LookupAnswer {
+    /// By which artifact.
+    #[serde(flatten)]
+    pub answered: Answered,
+    /// A row for each id.
+    pub results: Vec<LookupRow>,
+}
+
+/// What is known of an id.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LookupRow {
+    /// The id as asked for.
+    pub id: Id,
+    /// Its semantic ID; none where it is unknown.
+    pub codes: Option<Vec<u32>>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
+}
+
+/// Ids → IDs; those that are unknown say so, each for itself.
+pub struct Lookup;
+
+impl Method for Lookup {
+    const NAME: &'static str = "lookup";
+    const SHADOWED: bool = true;
+    type Request = LookupRequest;
+    type Answer = LookupAnswer;
+
+    fn user(request: &LookupRequest) -> Option<&str> {
+        request.user.as_deref()
+    }
+
+    fn rows(request: &LookupRequest) -> usize {
+        request.ids.len()
+    }
+
+    async fn answer(
+        service: &Service,
+        chosen: &Chosen,
+        _deadline: Instant,
+        request: LookupRequest,
+    ) -> Result<LookupAnswer, Refusal> {
+        check_rows("ids", request.ids.len(), service.limits.lookup_ids)?;
+        let side = chosen.side(request.side)?;
+        let later = service.later(&chosen.loaded, side)?;
+        let row = |id: Id| -> Result<LookupRow, Refusal> {
+            let codes = codes_of(side, later.as_ref(), &id)?;
+            let error = codes.is_none().then_some("unknown id");
+            Ok(LookupRow { id, codes, error })
+        };
+        let results = request.ids.into_iter().map(row).collect::<Result<_, _>>()?;
+        Ok(LookupAnswer { answered: chosen.answered(), results })
+    }
+
+    fn same(a: &LookupAnswer, b: &LookupAnswer) -> bool {
+        a.results == b.results
+    }
+}

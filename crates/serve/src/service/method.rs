@@ -1,0 +1,96 @@
+//! What every method shares: who answers, what is counted, and what is repeated in shadow.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Call, Service};
+use crate::artifact::Loaded;
+use crate::error::Refusal;
+use crate::metrics::Ended;
+use crate::registry::{Arm, Chosen};
+
+/// How long a repetition in shadow may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One thing that the service does, by one artifact from beginning to end.
+pub trait Method: 'static {
+    /// Its name in paths and metrics.
+    const NAME: &'static str;
+    /// Whether an artifact in shadow repeats it.
+    const SHADOWED: bool = false;
+    /// What is asked.
+    type Request: Clone + Send + Sync + 'static;
+    /// What is answered.
+    type Answer: Clone + Send + Sync + 'static;
+
+    /// For whom, if the request names a user.
+    fn user(request: &Self::Request) -> Option<&str>;
+
+    /// Rows asked for.
+    fn rows(request: &Self::Request) -> usize;
+
+    /// Answers by `chosen`.
+    fn answer(
+        service: &Service,
+        chosen: &Chosen,
+        deadline: Instant,
+        request: Self::Request,
+    ) -> impl Future<Output = Result<Self::Answer, Refusal>> + Send;
+
+    /// Whether two artifacts said the same.
+    fn same(a: &Self::Answer, b: &Self::Answer) -> bool;
+}
+
+impl Service {
+    /// Answers a request.
+    pub async fn call<M: Method>(
+        self: &Arc<Self>,
+        call: Call<'_>,
+        request: M::Request,
+    ) -> Result<M::Answer, Refusal> {
+        let started = Instant::now();
+        let chosen = self.registry.choose(M::user(&request).or(call.user));
+        let rows = M::rows(&request);
+        let repeat = (M::SHADOWED && chosen.shadow.is_some()).then(|| request.clone());
+        let answer = M::answer(self, &chosen, call.deadline, request).await;
+        let code = answer.as_ref().map_or_else(|refusal| refusal.kind.name(), |_| "ok");
+        self.metrics.ended(&Ended {
+            method: M::NAME,
+            transport: call.transport,
+            code,
+            arm: chosen.arm.name(),
+            version: chosen.loaded.version(),
+            rows,
+            took: started.elapsed(),
+        });
+        let answer = answer?;
+        if let (Some(shadow), Some(request)) = (chosen.shadow, repeat) {
+            self.repeat::<M>(shadow, request, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Repeats a request with an artifact in shadow, if nothing else waits, and compares what it says.
+    fn repeat<M: Method>(
+        self: &Arc<Self>,
+        shadow: Arc<Loaded>,
+        request: M::Request,
+        expected: M::Answer,
+    ) {
+        if self.batcher.waiting() > 0 {
+            self.metrics.shadowed(M::NAME, "skipped", shadow.version());
+            return;
+        }
+        let service = self.clone();
+        tokio::spawn(async move {
+            let chosen = Chosen { loaded: shadow, arm: Arm::Second, shadow: None };
+            let deadline = Instant::now() + PATIENCE;
+            let result = match M::answer(&service, &chosen, deadline, request).await {
+                Ok(answer) if M::same(&answer, &expected) => "same",
+                Ok(_) => "different",
+                Err(_) => "failed",
+            };
+            service.metrics.shadowed(M::NAME, result, chosen.loaded.version());
+        });
+    }
+}

@@ -1,0 +1,122 @@
+//! History → the next items.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answered, Method, RequestedSide, Service, check_rows};
+use crate::batch::{Done, Task};
+use crate::error::{Kind, Refusal};
+use crate::ids::Id;
+use crate::registry::Chosen;
+
+/// Items of a retrieval where the request does not say how many.
+const DEFAULT_ITEMS: usize = 20;
+
+/// Asks what users will click next.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrieveRequest {
+    /// Items that each user clicked, from the oldest to the newest.
+    pub histories: Vec<Vec<Id>>,
+    /// How many items for each.
+    #[serde(default)]
+    pub k: Option<usize>,
+    /// Whether items of the history are left out.
+    #[serde(default)]
+    pub exclude_seen: bool,
+    /// For whom, see [`super::Call::user`].
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
+/// What they are likely to click.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RetrieveAnswer {
+    /// By which artifact.
+    #[serde(flatten)]
+    pub answered: Answered,
+    /// Items for each history, the most probable first.
+    pub results: Vec<Vec<RetrievedItem>>,
+    /// Items of each history that the retriever does not know and has passed over.
+    pub unknown: Vec<Vec<Id>>,
+}
+
+/// A retrieved item.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RetrievedItem {
+    /// Its id.
+    pub id: Id,
+    /// Its semantic ID.
+    pub codes: Vec<u32>,
+    /// ln p.
+    pub log_probability: f32,
+}
+
+/// The items that the artifact's retriever finds most probable after each history. Items that came
+/// after publication are not in its catalogue.
+pub struct Retrieve;
+
+impl Method for Retrieve {
+    const NAME: &'static str = "retrieve";
+    const SHADOWED: bool = true;
+    type Request = RetrieveRequest;
+    type Answer = RetrieveAnswer;
+
+    fn user(request: &RetrieveRequest) -> Option<&str> {
+        request.user.as_deref()
+    }
+
+    fn rows(request: &RetrieveRequest) -> usize {
+        request.histories.len()
+    }
+
+    async fn answer(
+        service: &Service,
+        chosen: &Chosen,
+        deadline: Instant,
+        request: RetrieveRequest,
+    ) -> Result<RetrieveAnswer, Refusal> {
+        let side = chosen.side(RequestedSide::Item)?;
+        let Some(retriever) = chosen.loaded.retriever() else {
+            let message = "this artifact has no retriever; `das train-retriever` attaches one";
+            return Err(Refusal::new(Kind::Unsupported, message));
+        };
+        check_rows("histories", request.histories.len(), service.limits.histories)?;
+        let k = request.k.unwrap_or(DEFAULT_ITEMS.min(service.limits.page_items));
+        check_rows("k", k, service.limits.page_items)?;
+        let mut unknown = vec![Vec::new(); request.histories.len()];
+        let mut histories = Vec::with_capacity(request.histories.len());
+        for (history, unknown) in request.histories.into_iter().zip(&mut unknown) {
+            check_rows("histories", history.len(), service.limits.lookup_ids)?;
+            let mut rows = Vec::with_capacity(history.len().min(retriever.history()));
+            for id in history {
+                match side.row_of(&id) {
+                    Some(row) => rows.push(row),
+                    None => unknown.push(id),
+                }
+            }
+            if rows.is_empty() {
+                return Err(Refusal::invalid("`histories`: a history without a known item"));
+            }
+            histories.push(rows.split_off(rows.len().saturating_sub(retriever.history())));
+        }
+        let task = Task::Retrieve { histories, k, exclude_seen: request.exclude_seen };
+        let done = service.batcher.run(chosen.loaded.clone(), task, deadline).await?;
+        let Done::Found(found) = done else {
+            return Err(Refusal::internal("a retrieval was answered by codes"));
+        };
+        let index = side.index();
+        let item = |found: crate::artifact::Found| RetrievedItem {
+            id: side.id(found.row),
+            codes: index.codes(found.row).collect(),
+            log_probability: found.log_probability,
+        };
+        let results = found.into_iter().map(|items| items.into_iter().map(item).collect());
+        Ok(RetrieveAnswer { answered: chosen.answered(), results: results.collect(), unknown })
+    }
+
+    fn same(a: &RetrieveAnswer, b: &RetrieveAnswer) -> bool {
+        a.results == b.results
+    }
+}

@@ -1,0 +1,108 @@
+//! Versions that come and go.
+
+use std::fs;
+
+use das_core::EntityIds;
+use das_serve::online::Status;
+use das_serve::registry::Arm;
+
+use crate::common::{Fixture, Running};
+use crate::upserts::{lookup, upsert};
+
+fn reload(running: &Running) -> Result<das_serve::admin::Reloaded, das_serve::error::Refusal> {
+    running.runtime.block_on(running.admin.reload(Arm::Live))
+}
+
+/// Another ID space: the first codes have another order.
+fn other_space() -> Fixture {
+    Fixture { order: [3, 2, 1, 0], ..Fixture::default() }
+}
+
+#[test]
+fn a_new_version_is_served_and_the_one_before_comes_back() {
+    let running = Running::of(&Fixture::default());
+    let unchanged = reload(&running).unwrap();
+    assert!(!unchanged.changed);
+    let codes = vec![[2, 2], [0, 1], [0, 0], [3, 2]];
+    Fixture { codes, ..Fixture::default() }.publish(&running.live());
+    let reloaded = reload(&running).unwrap();
+    assert!(reloaded.changed && reloaded.version != unchanged.version);
+    assert_eq!(lookup(&running, 10), Some(vec![2, 2, 0]));
+    let back = running.runtime.block_on(running.admin.roll_back()).unwrap();
+    assert_eq!(back.version, unchanged.version);
+    assert_eq!(lookup(&running, 10), Some(vec![0, 0, 0]));
+    // And forth.
+    running.runtime.block_on(running.admin.roll_back()).unwrap();
+    assert_eq!(lookup(&running, 10), Some(vec![2, 2, 0]));
+    let version = &reloaded.version;
+    assert_eq!(running.metric(&format!("das_serving{{role=\"live\",version=\"{version}\"}}")), 1.0);
+}
+
+#[test]
+fn without_a_version_before_there_is_no_way_back() {
+    let running = Running::of(&Fixture::default());
+    let refused = running.runtime.block_on(running.admin.roll_back()).unwrap_err();
+    assert!(refused.message.contains("no version before"), "{refused}");
+}
+
+#[test]
+fn a_damaged_version_is_refused_and_the_present_one_goes_on() {
+    let running = Running::of(&Fixture::default());
+    other_space().publish(&running.live());
+    for name in ["item_sids.index", "model.safetensors", "manifest.json"] {
+        let path = running.live().join(name);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        match name {
+            "manifest.json" => bad.truncate(middle),
+            _ => bad[middle] ^= 1,
+        }
+        fs::write(&path, bad).unwrap();
+        let refused = reload(&running).unwrap_err();
+        assert!(refused.message.contains("is refused"), "{name}: {refused}");
+        assert_eq!(lookup(&running, 10), Some(vec![0, 0, 0]));
+        fs::write(&path, good).unwrap();
+    }
+    assert_eq!(running.metric("das_reloads_total{arm=\"live\",result=\"refused\"}"), 3.0);
+    assert!(reload(&running).unwrap().changed);
+}
+
+#[test]
+fn later_entities_are_carried_over_into_a_new_space_and_back() {
+    let running = Running::of(&Fixture::default());
+    upsert(&running, &[(1, [0, 0]), (2, [2, 1])]);
+    other_space().publish(&running.live());
+    let reloaded = reload(&running).unwrap();
+    assert_eq!((reloaded.carried, reloaded.left), (2, 0));
+    // The same content; its first code is 3 - a there. Published are (0, 0) twice, (0, 1), (3, 2).
+    assert_eq!(lookup(&running, 1), Some(vec![3, 0, 0]));
+    assert_eq!(lookup(&running, 2), Some(vec![1, 1, 0]));
+    // What comes now has an ID in both spaces.
+    assert_eq!(upsert(&running, &[(3, [0, 0])]), [(vec![3, 0, 1], Status::New)]);
+    running.runtime.block_on(running.admin.roll_back()).unwrap();
+    assert_eq!(lookup(&running, 1), Some(vec![0, 0, 2]));
+    assert_eq!(lookup(&running, 3), Some(vec![0, 0, 3]));
+}
+
+#[test]
+fn a_version_that_changes_an_id_of_its_own_space_is_refused() {
+    let running = Running::of(&Fixture::default());
+    upsert(&running, &[(14, [1, 1])]);
+    let with = |codes: [usize; 2], id: i64| {
+        let mut fixture = Fixture::default();
+        fixture.ids = EntityIds::Int(vec![10, 11, 12, 13, id]);
+        fixture.codes.push(codes);
+        fixture
+    };
+    with([2, 2], 14).publish(&running.live());
+    let refused = reload(&running).unwrap_err().message;
+    assert!(refused.contains("item 14 was given the ID [1, 1, 0]"), "{refused}");
+    with([1, 1], 15).publish(&running.live());
+    let refused = reload(&running).unwrap_err().message;
+    assert!(refused.contains("the artifact has it for 15"), "{refused}");
+    // Published with the very ID that it was given, it is welcome.
+    with([1, 1], 14).publish(&running.live());
+    assert!(reload(&running).unwrap().changed);
+    assert_eq!(upsert(&running, &[(14, [3, 3])]), [(vec![1, 1, 0], Status::Published)]);
+}
