@@ -1,5 +1,6 @@
 //! Figures of the service, as Prometheus reads them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use das_core::Side;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::rates::{COUNTED, Rate, Rates};
 use crate::registry::Served;
 
 /// Bounds of the histograms in seconds, .25 ms to 8 s: each twice the one before.
@@ -32,6 +34,7 @@ pub struct Metrics {
     waiting: Family<QueueLabels, Gauge>,
     connections: Gauge,
     resident: Gauge,
+    rates: Arc<Rates>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -127,6 +130,7 @@ impl Default for Metrics {
             waiting: Family::default(),
             connections: Gauge::default(),
             resident: Gauge::default(),
+            rates: Arc::default(),
         }
     }
 }
@@ -139,11 +143,13 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
         self.seconds.get_or_create(&MethodLabels { method }).observe(took.as_secs_f64());
         self.rows.get_or_create(&MethodLabels { method }).inc_by(rows as u64);
+        self.rates.count(if code == "ok" { method } else { "failed" });
     }
 
     /// Counts a request that was refused before it was read.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ReasonLabels { reason }).inc();
+        self.rates.count("refused");
     }
 
     /// Counts an attempt to load a version.
@@ -173,6 +179,16 @@ impl Metrics {
         set("live", served.live.version());
         served.previous.iter().for_each(|loaded| set("previous", loaded.version()));
         served.second.iter().for_each(|(loaded, _)| set("second", loaded.version()));
+    }
+
+    /// Notes how much was counted by now; to be called every second.
+    pub fn sample(&self) {
+        self.rates.sample(std::time::Instant::now());
+    }
+
+    /// What happens in a second.
+    pub fn rates(&self) -> [Rate; COUNTED.len()] {
+        self.rates.rates()
     }
 
     /// Everything in the text format of Prometheus.

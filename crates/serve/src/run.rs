@@ -111,12 +111,19 @@ pub fn run(
             let admin = admin.clone();
             tokio::spawn(async move { admin.watch(every).await })
         });
+        let metrics = app.service.metrics().clone();
+        let sampling = tokio::spawn(async move {
+            let mut seconds = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                seconds.tick().await;
+                metrics.sample();
+            }
+        });
         tracing::info!(%address, "listening");
         listening(address);
         serve(listener, router(app.clone()), app, acceptor, stop).await;
-        if let Some(watching) = watching {
-            watching.abort();
-        }
+        sampling.abort();
+        watching.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("stopped");
         Ok(())
     })

@@ -26,6 +26,7 @@ use crate::error::{Kind, Refusal};
 use crate::service::{Call, Service};
 
 pub use openapi::DOCUMENT as OPENAPI;
+pub(crate) use v1::parse_codes;
 
 /// What a client names its user by, where the body does not.
 const USER_HEADER: &str = "x-das-user";
@@ -90,6 +91,12 @@ impl App {
         let deadline = Instant::now() + timeout.min(limits.max_timeout);
         Ok(Call { user, deadline, transport: "http" })
     }
+
+    /// How this service asks itself.
+    pub(crate) fn internal_call(&self) -> Call<'static> {
+        let deadline = Instant::now() + self.service.limits().timeout;
+        Call { user: None, deadline, transport: "page" }
+    }
 }
 
 /// The key that a request comes with.
@@ -121,6 +128,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/admin/rollback", post(admin::roll_back))
         .route("/admin/experiment", post(admin::experiment))
         .route_layer(middleware::from_fn_with_state(app.clone(), may_change));
+    let browsing = Router::new()
+        .route("/", get(crate::page::page))
+        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
     let open = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -136,6 +146,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(reading)
         .merge(changing)
+        .merge(browsing)
         .merge(open)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)

@@ -341,3 +341,18 @@ fn versions_that_appear_are_served() {
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(version(&service), before);
 }
+
+#[test]
+fn the_page_shows_an_entity_and_what_shares_its_prefixes() {
+    let service = Listening::start(|_| ());
+    let (status, page) = service.get("/");
+    assert_eq!(status, 200);
+    assert!(page.contains("item, digit 1: 2 of 4 codes in use"), "{page}");
+    let (_, page) = service.get("/?side=item&id=12");
+    assert!(page.contains("(0, 0, 1)"), "{page}");
+    assert!(page.contains("— shared by 3") && page.contains("— shared by 2"), "{page}");
+    let (_, page) = service.get("/?prefix=0");
+    assert!(page.contains("(0) — 3 items"), "{page}");
+    let (_, page) = service.get("/?id=%3Cscript%3E");
+    assert!(page.contains("&lt;script&gt; is unknown") && !page.contains("<script"), "{page}");
+}

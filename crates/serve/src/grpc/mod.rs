@@ -1,0 +1,170 @@
+//! The service over gRPC: the same methods and limits as over HTTP.
+
+mod convert;
+/// Messages and stubs that were made of `proto/das.proto`; a test makes them again.
+#[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications)]
+#[rustfmt::skip]
+pub mod das_v1;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Response, Status};
+
+use crate::auth::Access;
+use crate::error::{Kind, Refusal};
+use crate::http::{App, key_of};
+use crate::service::{
+    Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert,
+};
+use convert::{Answer, Ask};
+use das_v1::das_server::{Das, DasServer};
+
+/// What answers over gRPC.
+#[derive(Clone, Debug)]
+pub struct Grpc(Arc<App>);
+
+/// The gRPC service, to be merged with the paths of HTTP.
+pub fn routes(app: Arc<App>) -> axum::Router {
+    let limits = app.service.limits();
+    let (most, largest) = (limits.body_bytes, limits.unpacked_bytes);
+    let server = DasServer::new(Grpc(app)).max_decoding_message_size(most);
+    tonic::service::Routes::new(server.max_encoding_message_size(largest)).into_axum_router()
+}
+
+impl Grpc {
+    /// Answers by a method: checks the key, takes a place, converts, asks, and converts back.
+    async fn answer<M: Method, Q, A>(
+        &self,
+        request: Request<Q>,
+        access: Access,
+    ) -> Result<Response<A>, Status>
+    where
+        Q: Ask<M>,
+        M::Answer: Answer<A>,
+    {
+        let (metadata, _, message) = request.into_parts();
+        let headers = metadata.into_headers();
+        let refused = |refusal: Refusal| {
+            self.0.service.metrics().refused(refusal.kind.name());
+            status(refusal)
+        };
+        self.0.keys.check(key_of(&headers), access).map_err(refused)?;
+        if !self.0.is_ready() {
+            return Err(refused(Refusal::new(Kind::Stopping, "the service is stopping")));
+        }
+        let Ok(_place) = self.0.admission.try_acquire() else {
+            let kind = Kind::Overloaded(Duration::from_secs(1));
+            let message = "too many requests are being worked on; try again later";
+            return Err(refused(Refusal::new(kind, message)));
+        };
+        let metadata = MetadataMap::from_headers(headers);
+        let call = self.call(&metadata).map_err(status)?;
+        let asked = message.ask().map_err(status)?;
+        let answer = self.0.service.call::<M>(call, asked).await.map_err(status)?;
+        Ok(Response::new(answer.answer()))
+    }
+
+    fn call<'a>(&self, metadata: &'a MetadataMap) -> Result<Call<'a>, Refusal> {
+        let limits = self.0.service.limits();
+        let timeout = match metadata.get("grpc-timeout") {
+            None => limits.timeout,
+            Some(value) => value.to_str().ok().and_then(parse_timeout).ok_or_else(|| {
+                Refusal::invalid("grpc-timeout: expected up to eight digits and a unit")
+            })?,
+        };
+        let user = metadata.get("x-das-user").map(|value| value.to_str()).transpose();
+        let user = user.map_err(|_| Refusal::invalid("x-das-user: expected visible ASCII"))?;
+        let deadline = Instant::now() + timeout.min(limits.max_timeout);
+        Ok(Call { user, deadline, transport: "grpc" })
+    }
+}
+
+/// A timeout as gRPC writes it, e.g. `250m`.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(number * 3600)),
+        'M' => Some(Duration::from_secs(number * 60)),
+        'S' => Some(Duration::from_secs(number)),
+        'm' => Some(Duration::from_millis(number)),
+        'u' => Some(Duration::from_micros(number)),
+        'n' => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// A refusal as gRPC says it.
+fn status(refusal: Refusal) -> Status {
+    let code = match refusal.kind {
+        Kind::Invalid | Kind::TooLarge => Code::InvalidArgument,
+        Kind::NotFound => Code::NotFound,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Forbidden => Code::PermissionDenied,
+        Kind::Unsupported => Code::FailedPrecondition,
+        Kind::Overloaded(_) => Code::ResourceExhausted,
+        Kind::Late => Code::DeadlineExceeded,
+        Kind::Stopping => Code::Unavailable,
+        Kind::Internal => Code::Internal,
+    };
+    let mut metadata = MetadataMap::new();
+    if let Kind::Overloaded(after) = refusal.kind {
+        metadata.insert("retry-after", after.as_secs().max(1).into());
+    }
+    Status::with_metadata(code, refusal.message, metadata)
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident $access:ident $request:ident $answer:ident,)*) => {
+        #[tonic::async_trait]
+        impl Das for Grpc {
+            $(async fn $name(
+                &self,
+                request: Request<das_v1::$request>,
+            ) -> Result<Response<das_v1::$answer>, Status> {
+                self.answer::<$method, _, _>(request, Access::$access).await
+            })*
+
+            async fn artifact(
+                &self,
+                request: Request<das_v1::ArtifactRequest>,
+            ) -> Result<Response<das_v1::ArtifactAnswer>, Status> {
+                let headers = request.metadata().clone().into_headers();
+                self.0.keys.check(key_of(&headers), Access::Read).map_err(status)?;
+                let info = self.0.service.info().map_err(status)?;
+                let json = serde_json::to_string(&info).map_err(Refusal::internal).map_err(status)?;
+                Ok(Response::new(das_v1::ArtifactAnswer { json }))
+            }
+        }
+    };
+}
+
+methods! {
+    lookup Lookup Read LookupRequest LookupAnswer,
+    encode Encode Read EncodeRequest EncodeAnswer,
+    upsert Upsert Admin UpsertRequest UpsertAnswer,
+    items Items Read ItemsRequest ItemsAnswer,
+    neighbours Neighbours Read NeighboursRequest NeighboursAnswer,
+    retrieve Retrieve Read RetrieveRequest RetrieveAnswer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for bad in ["", "m", "5", "-5m", "123456789S", "5x", "ä"] {
+            assert!(parse_timeout(bad).is_none() || bad == "m", "{bad}");
+        }
+        assert_eq!(parse_timeout("m"), None);
+    }
+}
