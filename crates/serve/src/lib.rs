@@ -10,8 +10,10 @@ pub mod auth;
 pub mod batch;
 pub mod config;
 pub mod error;
+pub mod grpc;
 pub mod http;
 pub mod ids;
+pub mod inference;
 pub mod metrics;
 pub mod online;
 mod page;
@@ -24,5 +26,5 @@ pub mod service;
 pub mod vectors;
 
 pub use error::{Error, Result};
-pub use run::{ServeConfig, run};
+pub use run::{ServeConfig, run, stop_signal};
 pub use service::Service;

@@ -13,6 +13,7 @@ use crate::auth::Keys;
 use crate::batch::Batcher;
 use crate::config::Limits;
 use crate::error::{Error, Result};
+use crate::grpc;
 use crate::http::{App, router};
 use crate::metrics::Metrics;
 use crate::online::{Committer, Store};
@@ -121,7 +122,8 @@ pub fn run(
         });
         tracing::info!(%address, "listening");
         listening(address);
-        serve(listener, router(app.clone()), app, acceptor, stop).await;
+        let paths = router(app.clone()).merge(grpc::routes(app.clone()));
+        serve(listener, paths, app, acceptor, stop).await;
         sampling.abort();
         watching.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("stopped");
@@ -138,4 +140,26 @@ async fn activate(committer: &Committer, loaded: &Arc<Loaded>) -> Result<()> {
         tracing::warn!(version, left, "entities of the store cannot be encoded by this artifact");
     }
     Ok(())
+}
+
+/// Done once the process is asked to stop: Ctrl-C or SIGTERM. A second one ends it at once.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    let signals =
+        signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
+    let Ok((mut interrupt, mut terminate)) = signals else {
+        // Without handlers a signal ends the process, as if nobody had asked for more.
+        return std::future::pending().await;
+    };
+    let asked = async |interrupt: &mut Signal, terminate: &mut Signal| {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    asked(&mut interrupt, &mut terminate).await;
+    tokio::spawn(async move {
+        asked(&mut interrupt, &mut terminate).await;
+        std::process::exit(1);
+    });
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod comparison;
 mod data;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use self::bench::{
 };
 pub use self::comparison::{CompareArgs, ContrastsArgs, ReportArgs};
 pub use self::data::{ImportArgs, ImportFormat, MarketArgs, TuningSetArgs};
+pub use self::serve::ServeArgs;
 
 /// Dual-aligned semantic IDs: short tuples of codes for items and users that follow content and
 /// behaviour, learned in one stage.
@@ -115,6 +117,14 @@ pub enum Command {
         das report runs/first --data shop --out first.html\n  \
         das report comparison --data shop --out comparison.html")]
     Report(ReportArgs),
+    /// Serve the IDs of a run online: look up, encode, give IDs to new entities, explain, retrieve
+    #[command(after_help = "Examples:\n  \
+        das serve --run runs/first\n  \
+        das serve --run runs/first --listen 0.0.0.0:8080 --keys keys.txt \\\n      \
+        --tls-cert cert.pem --tls-key key.pem\n  \
+        das serve --run runs/first --second runs/next --share 0.1\n\n\
+        curl -s localhost:8080/v1/lookup -d '{\"ids\": [17, 42]}'")]
+    Serve(Box<ServeArgs>),
     /// Measure the speed of the engine
     #[command(after_help = "Example:\n  das bench step --dir yardstick --threads 2 --json")]
     Bench(BenchArgs),

@@ -13,6 +13,7 @@ mod inspect;
 mod market;
 mod recommend;
 mod report;
+mod serve;
 mod train;
 mod tuning_set;
 
@@ -36,6 +37,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(&args),
         Command::Contrasts(args) => contrasts::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -14,5 +14,6 @@ mod kill_resume;
 mod leakage;
 mod objectives;
 mod report;
+mod serve;
 mod threads;
 mod views;

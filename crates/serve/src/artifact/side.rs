@@ -4,8 +4,8 @@ use das_content::Embedder;
 use das_core::Side;
 use das_core::artifact::SideManifest;
 use das_core::progress::{Cancel, Silent};
+use das_core::sid::SidLayout;
 use das_core::sid::index::{IdRef, SidIndex};
-use das_core::sid::{SidLayout, token_string};
 
 use crate::error::Refusal;
 use crate::ids::Id;
@@ -101,10 +101,5 @@ impl ServedSide {
             Ok(id) if self.index.type_name() == "int64" => Id::Int(id),
             _ => Id::Text(text),
         }
-    }
-
-    /// Codes as tokens, `<a_17><b_403><c_88>`.
-    pub fn tokens(&self, codes: &[u32]) -> String {
-        token_string(codes)
     }
 }

@@ -1,13 +1,13 @@
 //! Messages of gRPC as those of the service, and back.
 
-use super::das_v1 as proto;
+use super::stubs::das_v1 as proto;
 use crate::error::Refusal;
 use crate::ids::Id;
 use crate::online;
 use crate::registry::Arm;
 use crate::service::{
-    Answered, Encode, EncodeAnswer, EncodeRequest, Entity, Items, ItemsAnswer, ItemsRequest, Lookup,
-    LookupAnswer, LookupRequest, Method, Neighbours, NeighboursAnswer, NeighboursRequest,
+    Answered, Encode, EncodeAnswer, EncodeRequest, Entity, Items, ItemsAnswer, ItemsRequest,
+    Lookup, LookupAnswer, LookupRequest, Method, Neighbours, NeighboursAnswer, NeighboursRequest,
     RequestedSide, Retrieve, RetrieveAnswer, RetrieveRequest, Upsert, UpsertAnswer, UpsertRequest,
 };
 use crate::vectors::Vectors;
@@ -154,7 +154,10 @@ impl Answer<proto::RetrieveAnswer> for RetrieveAnswer {
             let unknown = unknown.into_iter().map(id_message).collect();
             proto::Retrieved { items: items.collect(), unknown }
         });
-        proto::RetrieveAnswer { answered: Some(answered(self.answered)), results: results.collect() }
+        proto::RetrieveAnswer {
+            answered: Some(answered(self.answered)),
+            results: results.collect(),
+        }
     }
 }
 

@@ -1,25 +1,30 @@
 //! The service over gRPC: the same methods and limits as over HTTP.
 
 mod convert;
-/// Messages and stubs that were made of `proto/das.proto`; a test makes them again.
+mod inference;
+/// Messages and stubs that were made of the files in `proto/`; a test makes them again.
 #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]
-pub mod das_v1;
+pub mod stubs {
+    pub mod das_v1;
+    pub mod inference;
+}
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::SemaphorePermit;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 
 use crate::auth::Access;
 use crate::error::{Kind, Refusal};
 use crate::http::{App, key_of};
-use crate::service::{
-    Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert,
-};
+use crate::service::{Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert};
 use convert::{Answer, Ask};
-use das_v1::das_server::{Das, DasServer};
+use stubs::das_v1;
+use stubs::das_v1::das_server::{Das, DasServer};
+use stubs::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// What answers over gRPC.
 #[derive(Clone, Debug)]
@@ -29,8 +34,16 @@ pub struct Grpc(Arc<App>);
 pub fn routes(app: Arc<App>) -> axum::Router {
     let limits = app.service.limits();
     let (most, largest) = (limits.body_bytes, limits.unpacked_bytes);
-    let server = DasServer::new(Grpc(app)).max_decoding_message_size(most);
-    tonic::service::Routes::new(server.max_encoding_message_size(largest)).into_axum_router()
+    let grpc = Grpc(app);
+    let das = DasServer::new(grpc.clone())
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(largest);
+    let inference = GrpcInferenceServiceServer::new(grpc)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(largest);
+    axum::Router::new()
+        .route_service("/das.v1.Das/{*method}", das)
+        .route_service("/inference.GRPCInferenceService/{*method}", inference)
 }
 
 impl Grpc {
@@ -45,25 +58,29 @@ impl Grpc {
         M::Answer: Answer<A>,
     {
         let (metadata, _, message) = request.into_parts();
-        let headers = metadata.into_headers();
-        let refused = |refusal: Refusal| {
-            self.0.service.metrics().refused(refusal.kind.name());
-            status(refusal)
-        };
-        self.0.keys.check(key_of(&headers), access).map_err(refused)?;
-        if !self.0.is_ready() {
-            return Err(refused(Refusal::new(Kind::Stopping, "the service is stopping")));
-        }
-        let Ok(_place) = self.0.admission.try_acquire() else {
-            let kind = Kind::Overloaded(Duration::from_secs(1));
-            let message = "too many requests are being worked on; try again later";
-            return Err(refused(Refusal::new(kind, message)));
-        };
-        let metadata = MetadataMap::from_headers(headers);
+        let _place = self.enter(&metadata, access)?;
         let call = self.call(&metadata).map_err(status)?;
         let asked = message.ask().map_err(status)?;
         let answer = self.0.service.call::<M>(call, asked).await.map_err(status)?;
         Ok(Response::new(answer.answer()))
+    }
+
+    /// Checks the key of a request and finds a place for it.
+    fn enter(&self, metadata: &MetadataMap, access: Access) -> Result<SemaphorePermit<'_>, Status> {
+        let refused = |refusal: Refusal| {
+            self.0.service.metrics().refused(refusal.kind.name());
+            status(refusal)
+        };
+        let key = key_of(&metadata.clone().into_headers());
+        self.0.keys.check(key.as_deref(), access).map_err(refused)?;
+        if !self.0.is_ready() {
+            return Err(refused(Refusal::new(Kind::Stopping, "the service is stopping")));
+        }
+        self.0.admission.try_acquire().map_err(|_| {
+            let kind = Kind::Overloaded(Duration::from_secs(1));
+            let message = "too many requests are being worked on; try again later";
+            refused(Refusal::new(kind, message))
+        })
     }
 
     fn call<'a>(&self, metadata: &'a MetadataMap) -> Result<Call<'a>, Refusal> {
@@ -136,7 +153,7 @@ macro_rules! methods {
                 request: Request<das_v1::ArtifactRequest>,
             ) -> Result<Response<das_v1::ArtifactAnswer>, Status> {
                 let headers = request.metadata().clone().into_headers();
-                self.0.keys.check(key_of(&headers), Access::Read).map_err(status)?;
+                self.0.keys.check(key_of(&headers).as_deref(), Access::Read).map_err(status)?;
                 let info = self.0.service.info().map_err(status)?;
                 let json = serde_json::to_string(&info).map_err(Refusal::internal).map_err(status)?;
                 Ok(Response::new(das_v1::ArtifactAnswer { json }))

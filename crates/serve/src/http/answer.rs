@@ -32,7 +32,8 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.kind == Kind::Unauthenticated {
-            let scheme = HeaderValue::from_static("Bearer");
+            // A browser asks for a password, which is the key.
+            let scheme = HeaderValue::from_static("Basic realm=\"das\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response

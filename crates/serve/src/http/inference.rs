@@ -1,4 +1,4 @@
-//! The Open Inference Protocol, version 2: each side is a model, content in, codes out.
+//! `/v2/…`: the Open Inference Protocol in JSON.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,17 +12,9 @@ use serde_json::{Value, json};
 
 use super::answer::Json;
 use super::{App, body};
-use crate::artifact::{Loaded, ServedSide};
-use crate::error::{Kind, Refusal};
-use crate::service::{Encode, EncodeRequest, RequestedSide};
-use crate::vectors::Vectors;
+use crate::error::Refusal;
+use crate::inference::{self, Input, PLATFORM, Tensor};
 
-/// The name of the tensor of content vectors.
-const CONTENT: &str = "content";
-/// The name of the tensor of texts.
-const TEXT: &str = "text";
-/// The name of the tensor of codes.
-const CODES: &str = "codes";
 /// Deepest nesting of a tensor's data.
 const MAX_NESTING: usize = 8;
 
@@ -65,7 +57,7 @@ struct OutputTensor {
 }
 
 pub(super) async fn server() -> Json<Value> {
-    Json(json!({"name": "das", "version": env!("CARGO_PKG_VERSION"), "extensions": []}))
+    Json(json!({"name": PLATFORM, "version": env!("CARGO_PKG_VERSION"), "extensions": []}))
 }
 
 pub(super) async fn live() -> Json<Value> {
@@ -82,29 +74,28 @@ pub(super) async fn model(
     State(app): State<Arc<App>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    describe(&app, &model, None)
+    describe(&app, &model, "")
 }
 
 pub(super) async fn model_version(
     State(app): State<Arc<App>>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    describe(&app, &model, Some(&version))
+    describe(&app, &model, &version)
 }
 
 pub(super) async fn model_ready(
     State(app): State<Arc<App>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    describe(&app, &model, None).map(|_| Json(json!({"name": model, "ready": app.is_ready()})))
+    is_ready(&app, &model, "")
 }
 
 pub(super) async fn version_ready(
     State(app): State<Arc<App>>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    describe(&app, &model, Some(&version))?;
-    Ok(Json(json!({"name": model, "ready": app.is_ready()})))
+    is_ready(&app, &model, &version)
 }
 
 pub(super) async fn infer(
@@ -113,7 +104,7 @@ pub(super) async fn infer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<InferAnswer>, Refusal> {
-    answer(&app, &model, None, &headers, body).await
+    answer(&app, (&model, ""), &headers, body).await
 }
 
 pub(super) async fn infer_version(
@@ -122,115 +113,52 @@ pub(super) async fn infer_version(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<InferAnswer>, Refusal> {
-    answer(&app, &model, Some(&version), &headers, body).await
+    answer(&app, (&model, &version), &headers, body).await
 }
 
-fn describe(app: &App, model: &str, version: Option<&str>) -> Result<Json<Value>, Refusal> {
-    let served = app.service.registry().served();
-    let (side, _) = side_of(&served.live, model)?;
-    check_version(&served.live, version)?;
-    let mut inputs =
-        vec![json!({"name": CONTENT, "datatype": "FP32", "shape": [-1, side.content_dim()]})];
-    if side.embeds_texts().is_ok() {
-        inputs.push(json!({"name": TEXT, "datatype": "BYTES", "shape": [-1]}));
-    }
-    let levels = side.layout().num_levels();
+fn describe(app: &App, model: &str, version: &str) -> Result<Json<Value>, Refusal> {
+    let model = inference::describe(&app.service, model, version)?;
+    let text = model.text.map(tensor);
+    let inputs: Vec<Value> = std::iter::once(tensor(model.content)).chain(text).collect();
     Ok(Json(json!({
-        "name": model,
-        "versions": [served.live.version()],
-        "platform": "das",
+        "name": model.name,
+        "versions": [model.version],
+        "platform": PLATFORM,
         "inputs": inputs,
-        "outputs": [{"name": CODES, "datatype": "UINT32", "shape": [-1, levels]}],
+        "outputs": [tensor(model.codes)],
     })))
+}
+
+fn tensor<const N: usize>(tensor: Tensor<N>) -> Value {
+    json!({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape.as_slice()})
+}
+
+fn is_ready(app: &App, model: &str, version: &str) -> Result<Json<Value>, Refusal> {
+    let model = inference::describe(&app.service, model, version)?;
+    Ok(Json(json!({"name": model.name, "ready": app.is_ready()})))
 }
 
 async fn answer(
     app: &App,
-    model: &str,
-    version: Option<&str>,
+    model: (&str, &str),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<InferAnswer>, Refusal> {
-    let (_, requested) = side_of(&app.service.registry().served().live, model)?;
     let call = app.call(headers)?;
     let request: InferRequest = body::json(headers, body, app.service.limits()).await?;
-    if let Some(output) = request.outputs.iter().find(|output| output.name != CODES) {
-        let name = &output.name;
-        return Err(Refusal::invalid(format!("`outputs`: expected `{CODES}`, got {name:?}")));
-    }
-    let encode = encode_request(request.inputs, requested)?;
-    let answer = app.service.call::<Encode>(call, encode).await?;
-    if version.is_some_and(|version| version != answer.answered.version) {
-        let served = answer.answered.version;
-        return Err(Refusal::new(Kind::NotFound, format!("version {served} is served")));
-    }
-    let shape = [answer.codes.len(), answer.codes.first().map_or(0, Vec::len)];
-    let data = answer.codes.concat();
+    let inputs = request.inputs.into_iter().map(|tensor| {
+        let InputTensor { name, shape, datatype, data: Flat { numbers, texts } } = tensor;
+        Input { name, datatype, shape, numbers, texts }
+    });
+    let outputs = request.outputs.into_iter().map(|output| output.name);
+    let inferred = inference::infer(&app.service, call, model, inputs.collect(), outputs).await?;
+    let (shape, data) = (inferred.shape, inferred.codes);
     Ok(Json(InferAnswer {
-        model_name: name_of(requested),
-        model_version: answer.answered.version,
+        model_name: inferred.model,
+        model_version: inferred.version,
         id: request.id,
-        outputs: [OutputTensor { name: CODES, shape, datatype: "UINT32", data }],
+        outputs: [OutputTensor { name: inference::CODES, shape, datatype: "UINT32", data }],
     }))
-}
-
-/// The one input tensor as content.
-fn encode_request(inputs: Vec<InputTensor>, side: RequestedSide) -> Result<EncodeRequest, Refusal> {
-    let Ok([InputTensor { name, shape, datatype, data }]) = <[InputTensor; 1]>::try_from(inputs)
-    else {
-        return Err(Refusal::invalid("`inputs`: expected one tensor"));
-    };
-    let values = data.numbers.len() + data.texts.len();
-    let size = shape.iter().try_fold(1usize, |size, &extent| size.checked_mul(extent));
-    if size != Some(values) {
-        return Err(Refusal::invalid(format!(
-            "`inputs` {name:?}: {values} values do not have the shape {shape:?}"
-        )));
-    }
-    let request = EncodeRequest { side, ..EncodeRequest::default() };
-    match (name.as_str(), datatype.as_str(), shape.as_slice()) {
-        (CONTENT, "FP32", &[_, dim]) if data.texts.is_empty() => {
-            let vectors = Some(Vectors::new(dim, data.numbers)?);
-            Ok(EncodeRequest { vectors, ..request })
-        }
-        (TEXT, "BYTES", &[_]) if data.numbers.is_empty() => {
-            Ok(EncodeRequest { texts: Some(data.texts), ..request })
-        }
-        _ => Err(Refusal::invalid(format!(
-            "`inputs` {name:?} {datatype} {shape:?}: expected `{CONTENT}` FP32 [rows, width] or \
-             `{TEXT}` BYTES [rows]"
-        ))),
-    }
-}
-
-fn side_of<'a>(
-    loaded: &'a Loaded,
-    model: &str,
-) -> Result<(&'a ServedSide, RequestedSide), Refusal> {
-    let requested = [RequestedSide::Item, RequestedSide::User];
-    let requested = requested.into_iter().find(|&side| name_of(side) == model);
-    requested.and_then(|side| Some((loaded.side(side.into())?, side))).ok_or_else(|| {
-        let known: Vec<&str> = loaded.sides().map(|side| side.side().name()).collect();
-        let message = format!("no model {model:?}, expected one of {}", known.join(", "));
-        Refusal::new(Kind::NotFound, message)
-    })
-}
-
-fn name_of(side: RequestedSide) -> &'static str {
-    das_core::Side::from(side).name()
-}
-
-fn check_version(loaded: &Loaded, version: Option<&str>) -> Result<(), Refusal> {
-    match version {
-        Some(version) if version != loaded.version() => {
-            let served = loaded.version();
-            Err(Refusal::new(
-                Kind::NotFound,
-                format!("version {served} is served, not {version:?}"),
-            ))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A tensor's data, nested or not: its numbers, or its texts.

@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio::sync::Semaphore;
 
 use crate::admin::Admin;
@@ -99,12 +102,18 @@ impl App {
     }
 }
 
-/// The key that a request comes with.
-pub(crate) fn key_of(headers: &HeaderMap) -> Option<&str> {
-    let bearer =
-        headers.get(axum::http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    bearer.or_else(|| headers.get(KEY_HEADER).and_then(|value| value.to_str().ok()))
+/// The key that a request comes with: a bearer's, a header of its own, or the password of a browser.
+pub(crate) fn key_of(headers: &HeaderMap) -> Option<String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let authorization = header(AUTHORIZATION.as_str()).unwrap_or_default();
+    if let Some(key) = authorization.strip_prefix("Bearer ") {
+        return Some(key.to_string());
+    }
+    if let Some(pair) = authorization.strip_prefix("Basic ") {
+        let pair = String::from_utf8(BASE64_STANDARD.decode(pair).ok()?).ok()?;
+        return pair.split_once(':').map(|(_, password)| password.to_string());
+    }
+    header(KEY_HEADER).map(str::to_string)
 }
 
 /// All paths.
@@ -175,7 +184,7 @@ async fn authorize(
     next: Next,
     access: Access,
 ) -> Result<Response, Refusal> {
-    match app.keys.check(key_of(request.headers()), access) {
+    match app.keys.check(key_of(request.headers()).as_deref(), access) {
         Ok(()) => Ok(next.run(request).await),
         Err(refusal) => {
             app.service.metrics().refused(refusal.kind.name());

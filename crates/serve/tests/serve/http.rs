@@ -17,15 +17,15 @@ use serde_json::{Value, json};
 use crate::common::Fixture;
 
 /// A service that listens.
-struct Listening {
-    address: SocketAddr,
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
 
 impl Listening {
-    fn start(change: impl FnOnce(&mut ServeConfig)) -> Listening {
+    pub(crate) fn start(change: impl FnOnce(&mut ServeConfig)) -> Listening {
         let folder = tempfile::tempdir().unwrap();
         Fixture::default().publish(&folder.path().join("live"));
         let mut config = config(folder.path());
@@ -42,7 +42,7 @@ impl Listening {
         Listening { address, stop: Some(stop), thread: Some(thread), folder }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -246,6 +246,10 @@ fn keys_are_asked_for() {
     assert_eq!(service.send("/v1/lookup", body, &[("authorization", "Bearer x")]).0, 401);
     assert_eq!(service.send("/v1/lookup", body, &[("authorization", reader)]).0, 200);
     assert_eq!(service.send("/v1/lookup", body, &[("x-api-key", &reader[7..])]).0, 200);
+    // printf 'me:read-key-of-some-length' | base64
+    let basic = "Basic bWU6cmVhZC1rZXktb2Ytc29tZS1sZW5ndGg=";
+    assert_eq!(service.send("/v1/lookup", body, &[("authorization", basic)]).0, 200);
+    assert_eq!(service.get("/").0, 401);
     assert_eq!(service.send("/admin/reload", b"", &[("authorization", reader)]).0, 403);
     assert_eq!(service.send("/v1/upsert", b"{}", &[("authorization", reader)]).0, 403);
     assert_eq!(service.send("/admin/reload", b"", &[("authorization", admin)]).0, 200);
@@ -355,4 +359,51 @@ fn the_page_shows_an_entity_and_what_shares_its_prefixes() {
     assert!(page.contains("(0) — 3 items"), "{page}");
     let (_, page) = service.get("/?id=%3Cscript%3E");
     assert!(page.contains("&lt;script&gt; is unknown") && !page.contains("<script"), "{page}");
+}
+
+#[test]
+fn under_load_no_request_fails_and_no_answer_mixes_versions() {
+    let service = Listening::start(|_| ());
+    // Versions alternate between two fixtures, in each of which item 10 and content (11, 11) have codes of their own.
+    let fixtures = [
+        Fixture::default(),
+        Fixture { order: [3, 2, 1, 0], codes: vec![[3, 0]; 4], ..Fixture::default() },
+    ];
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let answers: Vec<(Value, Value, Value)> = std::thread::scope(|scope| {
+        let ask = |_| {
+            scope.spawn(|| {
+                let mut answers = Vec::new();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (status, answer) = service.post("/v1/lookup", &json!({"ids": [10, 11]}));
+                    assert_eq!(status, 200, "{answer}");
+                    let codes = answer["results"][0]["codes"].clone();
+                    answers.push((answer["version"].clone(), json!("lookup"), codes));
+                    let (status, answer) =
+                        service.post("/v1/encode", &json!({"vectors": [[11, 11]]}));
+                    assert_eq!(status, 200, "{answer}");
+                    answers.push((
+                        answer["version"].clone(),
+                        json!("encode"),
+                        answer["codes"].clone(),
+                    ));
+                }
+                answers
+            })
+        };
+        let asking: Vec<_> = (0..3).map(ask).collect();
+        for reload in 0..40 {
+            fixtures[(reload + 1) % 2].publish(&service.folder.path().join("live"));
+            let (status, answer) = service.send("/admin/reload", b"", &[]);
+            assert_eq!((status, &answer["changed"]), (200, &json!(true)), "{answer}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        asking.into_iter().flat_map(|asking| asking.join().unwrap()).collect()
+    });
+    let mut said = std::collections::BTreeMap::new();
+    for (version, method, codes) in &answers {
+        let key = (version.to_string(), method.to_string());
+        assert_eq!(said.entry(key).or_insert(codes), &codes, "{version} {method}");
+    }
+    assert_eq!(said.len(), 4, "{said:?}");
 }

@@ -2,8 +2,10 @@
 
 mod common;
 mod experiments;
+mod grpc;
 mod http;
 mod lookups;
 mod overload;
 mod reloads;
+mod tls;
 mod upserts;
