@@ -21,6 +21,7 @@ pub mod queue;
 pub mod rates;
 pub mod registry;
 pub mod run;
+pub mod scan;
 pub mod server;
 pub mod service;
 pub mod vectors;

@@ -20,6 +20,16 @@ pub(super) async fn json<T: DeserializeOwned + Send>(
     body: Body,
     limits: &Limits,
 ) -> Result<T, Refusal> {
+    parsed(headers, body, limits, parse).await
+}
+
+/// The same by a parser of its own.
+pub(super) async fn parsed<T: Send>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+    parse: impl Fn(&[u8]) -> Result<T, Refusal> + Send,
+) -> Result<T, Refusal> {
     let packed = is_packed(headers)?;
     let bytes = read(body, limits).await?;
     let work = || {

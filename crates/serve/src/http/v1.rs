@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::answer::Json;
 use super::{App, body};
 use crate::error::Refusal;
+use crate::scan;
 use crate::service::{
     Encode, Info, Items, ItemsAnswer, ItemsRequest, Lookup, Method, Neighbours, RequestedSide,
     Retrieve, Upsert,
@@ -19,34 +20,26 @@ use crate::service::{
 type Answer<M> = Result<Json<<M as Method>::Answer>, Refusal>;
 
 macro_rules! posted {
-    ($($path:ident $method:ident,)*) => {
+    ($($path:ident $method:ident $parse:path,)*) => {
         $(pub(super) async fn $path(
             State(app): State<Arc<App>>,
             headers: HeaderMap,
             body: Body,
         ) -> Answer<$method> {
-            answer::<$method>(&app, &headers, body).await
+            let call = app.call(&headers)?;
+            let request = body::parsed(&headers, body, app.service.limits(), $parse).await?;
+            app.service.call::<$method>(call, request).await.map(Json)
         })*
     };
 }
 
 posted! {
-    lookup Lookup,
-    encode Encode,
-    upsert Upsert,
-    items_posted Items,
-    neighbours Neighbours,
-    retrieve Retrieve,
-}
-
-async fn answer<M: Method<Request: serde::de::DeserializeOwned>>(
-    app: &App,
-    headers: &HeaderMap,
-    body: Body,
-) -> Answer<M> {
-    let call = app.call(headers)?;
-    let request = body::json(headers, body, app.service.limits()).await?;
-    app.service.call::<M>(call, request).await.map(Json)
+    lookup Lookup body::parse,
+    encode Encode scan::parse,
+    upsert Upsert scan::parse,
+    items_posted Items body::parse,
+    neighbours Neighbours body::parse,
+    retrieve Retrieve body::parse,
 }
 
 /// [`ItemsRequest`] in a query: `?prefix=17,403&limit=50`.

@@ -8,6 +8,7 @@ use super::{Answered, Method, RequestedSide, Service};
 use crate::batch::Done;
 use crate::error::Refusal;
 use crate::registry::Chosen;
+use crate::scan::HoldsVectors;
 use crate::vectors::Vectors;
 
 /// Asks for the learned codes of content.
@@ -37,6 +38,12 @@ pub struct EncodeAnswer {
     /// The learned codes of every row: the ID without what tells apart entities of equal codes, which only
     /// an entity with an id can have ([`Service::upsert`]).
     pub codes: Vec<Vec<u32>>,
+}
+
+impl HoldsVectors for EncodeRequest {
+    fn put(&mut self, vectors: Vectors) {
+        self.vectors = Some(vectors);
+    }
 }
 
 /// Content → learned codes. Nothing is kept.

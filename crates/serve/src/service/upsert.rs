@@ -10,6 +10,7 @@ use crate::error::Refusal;
 use crate::ids::Id;
 use crate::online::{Status, Upserted};
 use crate::registry::Chosen;
+use crate::scan::HoldsVectors;
 use crate::vectors::Vectors;
 
 /// Asks for durable IDs of entities.
@@ -51,6 +52,12 @@ pub struct UpsertRow {
     pub codes: Vec<u32>,
     /// Whether it had it before.
     pub status: Status,
+}
+
+impl HoldsVectors for UpsertRequest {
+    fn put(&mut self, vectors: Vectors) {
+        self.vectors = Some(vectors);
+    }
 }
 
 /// Gives entities IDs that are told apart from all others under the artifact's collision policy. An

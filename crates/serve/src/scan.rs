@@ -1,0 +1,208 @@
+//! Content vectors in JSON, read fast.
+//!
+//! A request for sixteen vectors is a hundred kilobytes of digits, and reading them takes longer than
+//! encoding them. What is here reads the one shape that such a request has and leaves everything else, and
+//! every error, to serde_json.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Refusal;
+use crate::vectors::{MAX_DIM, Vectors};
+
+/// The member that holds the vectors.
+const KEY: &[u8] = b"\"vectors\"";
+
+/// A request that may hold vectors.
+pub trait HoldsVectors: DeserializeOwned {
+    /// Puts vectors where the request has none.
+    fn put(&mut self, vectors: Vectors);
+}
+
+/// Parses a request as serde_json would, several times as fast where most of it is vectors.
+pub fn parse<T: HoldsVectors>(bytes: &[u8]) -> Result<T, Refusal> {
+    // A quote that is not escaped, the name, another such quote and a colon are a member's name wherever
+    // they stand, and requests have no members but their own. So the vectors can be read apart from the rest.
+    let found = find(bytes).and_then(|start| {
+        let (vectors, length) = matrix(&bytes[start..])?;
+        let rest = [&bytes[..start], b"null", &bytes[start + length..]].concat();
+        let mut request: T = serde_json::from_slice(&rest).ok()?;
+        request.put(vectors);
+        Some(request)
+    });
+    match found {
+        Some(request) => Ok(request),
+        None => serde_json::from_slice(bytes)
+            .map_err(|error| Refusal::invalid(format!("body: {error}"))),
+    }
+}
+
+/// Where the first value of [`KEY`] begins.
+fn find(bytes: &[u8]) -> Option<usize> {
+    let key = memchr::memmem::find(bytes, KEY)?;
+    let mut at = blank(bytes, key + KEY.len());
+    (bytes.get(at) == Some(&b':')).then(|| {
+        at = blank(bytes, at + 1);
+        at
+    })
+}
+
+/// A list of lists of numbers at the beginning of `bytes`, at least one, all of one length, and how many
+/// bytes it takes; none where something else stands there.
+fn matrix(bytes: &[u8]) -> Option<(Vectors, usize)> {
+    // A number takes a good eight bytes.
+    let mut values = Vec::with_capacity(bytes.len() / 8);
+    let mut at = blank(bytes, expect(bytes, 0, b'[')?);
+    let mut width = None;
+    loop {
+        let start = values.len();
+        at = blank(bytes, expect(bytes, at, b'[')?);
+        loop {
+            let (value, end) = number(bytes, at)?;
+            values.push(value);
+            at = blank(bytes, end);
+            match bytes.get(at)? {
+                b',' => at = blank(bytes, at + 1),
+                b']' => break,
+                _ => return None,
+            }
+        }
+        let found = values.len() - start;
+        if found > MAX_DIM || *width.get_or_insert(found) != found {
+            return None;
+        }
+        at = blank(bytes, at + 1);
+        match bytes.get(at)? {
+            b',' => at = blank(bytes, at + 1),
+            b']' => return Some((Vectors::new(found, values).ok()?, at + 1)),
+            _ => return None,
+        }
+    }
+}
+
+/// A number by the grammar of JSON at `at`, and where it ends; none where it is not finite in f32.
+fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
+    let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
+    let whole = digits(bytes, at);
+    // No leading zeros but a single one.
+    if whole == at || (bytes[at] == b'0' && whole > at + 1) {
+        return None;
+    }
+    at = whole;
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(bytes, at + 1);
+        if fraction == at + 1 {
+            return None;
+        }
+        at = fraction;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let signed = at + 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(bytes, signed);
+        if exponent == signed {
+            return None;
+        }
+        at = exponent;
+    }
+    let text = std::str::from_utf8(&bytes[start..at]).ok()?;
+    let value: f32 = text.parse().ok()?;
+    value.is_finite().then_some((value, at))
+}
+
+/// Where digits that begin at `at` end.
+fn digits(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Where white space that begins at `at` ends.
+fn blank(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
+    (bytes.get(at) == Some(&byte)).then_some(at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::service::{EncodeRequest, UpsertRequest};
+
+    /// What serde_json says of the same bytes.
+    fn reference<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+        serde_json::from_slice(bytes).map_err(|error| format!("body: {error}"))
+    }
+
+    fn both(bytes: &[u8]) {
+        let found = parse::<EncodeRequest>(bytes).map_err(|refusal| refusal.message);
+        assert_eq!(found, reference(bytes), "{}", String::from_utf8_lossy(bytes));
+        let found = parse::<UpsertRequest>(bytes).map_err(|refusal| refusal.message);
+        assert_eq!(found, reference(bytes), "{}", String::from_utf8_lossy(bytes));
+    }
+
+    #[test]
+    fn odd_requests_are_read_as_serde_reads_them() {
+        for json in [
+            r#"{"vectors": [[1, 2.5e-1], [-0, 3]], "side": "user"}"#,
+            r#"{"ids": [1, "a"], "vectors" : [ [ 1 ] , [2 ]] , "user": "\"vectors\": [[3]]"}"#,
+            r#"{"user": "\"vectors\":[[3]]", "texts": ["\\\"vectors\\\":[[3]]"]}"#,
+            r#"{"vectors": [[1]], "vectors": [[2]]}"#,
+            r#"{"x": {"vectors": [[1]]}}"#,
+            r#"{"texts": [{"vectors": [[1]]}]}"#,
+            r#"{"vectors": [[1]]"#,
+            r#"{"vectors": [[1], [2, 3]]}"#,
+            r#"{"vectors": [[]]}"#,
+            r#"{"vectors": []}"#,
+            r#"{"vectors": null}"#,
+            r#"{"vectors": [[1e60]]}"#,
+            r#"{"vectors": [[01]]}"#,
+            r#"{"vectors": [[1.]]}"#,
+            r#"{"vectors": [[.5]]}"#,
+            r#"{"vectors": [[+1]]}"#,
+            r#"{"vectors": [[-]]}"#,
+            r#"{"vectors": [[1e]]}"#,
+            r#"{"vectors": [[1,]]}"#,
+            r#"{"vectors": [[inf]]}"#,
+            r#"{"side": "vectors"}"#,
+            r#"["vectors"]"#,
+            r#""vectors""#,
+            r#"{"vectors":"#,
+            "",
+        ] {
+            both(json.as_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_have_the_bits_that_serde_gives_them(
+            rows in prop::collection::vec(prop::array::uniform3(any::<f32>()), 1..5),
+            as_double in any::<bool>(),
+        ) {
+            let finite = rows.iter().flatten().all(|value| value.is_finite());
+            prop_assume!(finite);
+            let number = |value: f32| if as_double { f64::from(value).to_string() } else { value.to_string() };
+            let rows = rows.iter().map(|row| format!("[{}]", row.map(number).join(",")));
+            let json = format!("{{\"vectors\":[{}]}}", rows.collect::<Vec<_>>().join(","));
+            prop_assert!(find(json.as_bytes()).and_then(|at| matrix(&json.as_bytes()[at..])).is_some());
+            both(json.as_bytes());
+        }
+
+        #[test]
+        fn damaged_requests_are_read_as_serde_reads_them(
+            at in 0usize..60,
+            byte in prop::sample::select(b"\"vectors:[]{},.-+eE019 \\n".to_vec()),
+            cut in 0usize..80,
+        ) {
+            let mut json = br#"{"ids": [1], "vectors": [[1.5, -2e3], [0, 7]], "user": "a"}"#.to_vec();
+            let length = json.len();
+            json[at.min(length - 1)] = byte;
+            json.truncate(cut.max(1));
+            both(&json);
+        }
+    }
+}
