@@ -90,8 +90,8 @@ fn a_version_that_changes_an_id_of_its_own_space_is_refused() {
     let running = Running::of(&Fixture::default());
     upsert(&running, &[(14, [1, 1])]);
     let with = |codes: [usize; 2], id: i64| {
-        let mut fixture = Fixture::default();
-        fixture.ids = EntityIds::Int(vec![10, 11, 12, 13, id]);
+        let mut fixture =
+            Fixture { ids: EntityIds::Int(vec![10, 11, 12, 13, id]), ..Fixture::default() };
         fixture.codes.push(codes);
         fixture
     };
