@@ -14,6 +14,8 @@ use crate::usage::UsageError;
 /// DAS with something left out, added or done otherwise: the name of the row, and the settings that
 /// differ. Each row of `das compare --ablations`.
 pub const ABLATIONS: &[(&str, &[&str])] = &[
+    ("das -rec", &["model.terms.rec_u=0", "model.terms.rec_i=0"]),
+    ("das -cf_items", &["model.terms.cf_items=0"]),
     ("das -qu_pro", &["model.terms.qu_pro=0"]),
     ("das -qi_int", &["model.terms.qi_int=0"]),
     ("das -qu_qi", &["model.terms.qu_qi=0"]),
@@ -27,6 +29,7 @@ pub const ABLATIONS: &[(&str, &[&str])] = &[
     ("das -icdm", &["model.icdm=false"]),
     ("das frozen-cf", &["model.frozen_cf=true"]),
     ("das -standardize", &["model.standardize=false"]),
+    ("das +align_codes", &["model.align_codes=true"]),
     ("das +adapter", &["model.adapter_rank=32"]),
     ("das item-side", &["model.sides=item"]),
     // Content as it comes, which serves it better (`docs/tuning.md`).
