@@ -36,7 +36,7 @@ pub struct EncodeAnswer {
     #[serde(flatten)]
     pub answered: Answered,
     /// The learned codes of every row: the ID without what tells apart entities of equal codes, which only
-    /// an entity with an id can have ([`Service::upsert`]).
+    /// an entity with an id can have ([`super::Upsert`]).
     pub codes: Vec<Vec<u32>>,
 }
 
