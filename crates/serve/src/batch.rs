@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use das_core::Side;
 use tokio::sync::oneshot;
 
 use crate::artifact::{Found, Loaded};
-use crate::error::{Error, Kind, Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::queue::{Queue, Rejected};
 
 /// What a request wants computed.
@@ -120,11 +120,8 @@ impl Batcher {
         let (reply, answer) = oneshot::channel();
         let rows = task.rows(&loaded).max(1);
         self.queue.push(rows, Job { loaded, task, deadline, reply }).map_err(|job| match job {
-            Rejected::Full(_) => Refusal::new(
-                Kind::Overloaded(Duration::from_secs(1)),
-                "too much work is waiting; try again later",
-            ),
-            Rejected::Closed(_) => Refusal::new(Kind::Stopping, "the service is stopping"),
+            Rejected::Full(_) => Refusal::overloaded("too much work is waiting; try again later"),
+            Rejected::Closed(_) => Refusal::stopping(),
         })?;
         answer.await.unwrap_or_else(|_| Err(Refusal::internal("a worker gave up")))
     }
@@ -147,8 +144,7 @@ fn work(queue: &Queue<Job>, batch: usize) {
                 continue;
             }
             if job.deadline <= now {
-                let message = "the deadline passed while the request was waiting";
-                let _ = job.reply.send(Err(Refusal::new(Kind::Late, message)));
+                let _ = job.reply.send(Err(Refusal::late()));
                 continue;
             }
             let key = (job.loaded.version().to_string(), job.task.group());

@@ -15,7 +15,7 @@ pub struct Limits {
     pub page_items: usize,
     /// Histories of one retrieval.
     pub histories: usize,
-    /// Bytes of a body as sent, and unpacked.
+    /// Bytes of a body as sent.
     pub body_bytes: usize,
     /// Bytes of a body once unpacked.
     pub unpacked_bytes: usize,

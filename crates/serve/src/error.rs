@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// When what was refused for want of room may be tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What keeps a service from starting, or a version from being loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -96,6 +99,21 @@ impl Refusal {
     /// A request that is wrong in itself.
     pub fn invalid(message: impl Into<String>) -> Refusal {
         Refusal::new(Kind::Invalid, message)
+    }
+
+    /// More work than can be done.
+    pub fn overloaded(message: impl Into<String>) -> Refusal {
+        Refusal::new(Kind::Overloaded(RETRY_AFTER), message)
+    }
+
+    /// Its deadline passed before its turn came.
+    pub fn late() -> Refusal {
+        Refusal::new(Kind::Late, "the deadline passed while the request was waiting")
+    }
+
+    /// The service takes nothing more.
+    pub fn stopping() -> Refusal {
+        Refusal::new(Kind::Stopping, "the service is stopping")
     }
 
     /// A defect: logged, and not told to the client.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::Loaded;
 use crate::error::Refusal;
 
-/// The artifacts that are served. Changes come one at a time (`Admin`). Whoever answers a request asks once and keeps what it was given, so that
-/// no answer is made by two.
+/// The artifacts that are served. Changes come one at a time (`Admin`). Whoever answers a request asks
+/// once and keeps what it was given, so that no answer is made by two.
 #[derive(Debug)]
 pub struct Registry {
     served: ArcSwap<Served>,

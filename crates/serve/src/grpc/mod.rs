@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::auth::Access;
 use crate::error::{Kind, Refusal};
-use crate::http::{App, key_of};
+use crate::http::App;
 use crate::service::{Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert};
 use convert::{Answer, Ask};
 use stubs::das_v1;
@@ -67,20 +67,7 @@ impl Grpc {
 
     /// Checks the key of a request and finds a place for it.
     fn enter(&self, metadata: &MetadataMap, access: Access) -> Result<SemaphorePermit<'_>, Status> {
-        let refused = |refusal: Refusal| {
-            self.0.service.metrics().refused(refusal.kind.name());
-            status(refusal)
-        };
-        let key = key_of(&metadata.clone().into_headers());
-        self.0.keys.check(key.as_deref(), access).map_err(refused)?;
-        if !self.0.is_ready() {
-            return Err(refused(Refusal::new(Kind::Stopping, "the service is stopping")));
-        }
-        self.0.admission.try_acquire().map_err(|_| {
-            let kind = Kind::Overloaded(Duration::from_secs(1));
-            let message = "too many requests are being worked on; try again later";
-            refused(Refusal::new(kind, message))
-        })
+        self.0.authorize(metadata.as_ref(), access).and_then(|()| self.0.enter()).map_err(status)
     }
 
     fn call<'a>(&self, metadata: &'a MetadataMap) -> Result<Call<'a>, Refusal> {
@@ -152,8 +139,7 @@ macro_rules! methods {
                 &self,
                 request: Request<das_v1::ArtifactRequest>,
             ) -> Result<Response<das_v1::ArtifactAnswer>, Status> {
-                let headers = request.metadata().clone().into_headers();
-                self.0.keys.check(key_of(&headers).as_deref(), Access::Read).map_err(status)?;
+                self.0.authorize(request.metadata().as_ref(), Access::Read).map_err(status)?;
                 let info = self.0.service.info().map_err(status)?;
                 let json = serde_json::to_string(&info).map_err(Refusal::internal).map_err(status)?;
                 Ok(Response::new(das_v1::ArtifactAnswer { json }))

@@ -21,11 +21,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::admin::Admin;
 use crate::auth::{Access, Keys};
-use crate::error::{Kind, Refusal};
+use crate::error::Refusal;
 use crate::service::{Call, Service};
 
 pub use openapi::DOCUMENT as OPENAPI;
@@ -74,6 +74,26 @@ impl App {
         !self.stopping.load(Ordering::Relaxed)
     }
 
+    /// Refuses a request whose key does not open what it asks for.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, access: Access) -> Result<(), Refusal> {
+        self.counted(self.keys.check(key_of(headers).as_deref(), access))
+    }
+
+    /// A place to work on a request; refused at once if there is none: what waits longer than its client
+    /// does is work for nobody.
+    pub(crate) fn enter(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        if !self.is_ready() {
+            return self.counted(Err(Refusal::stopping()));
+        }
+        let message = "too many requests are being worked on; try again later";
+        self.counted(self.admission.try_acquire().map_err(|_| Refusal::overloaded(message)))
+    }
+
+    /// Counts a refusal that comes before a request is read.
+    fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        result.inspect_err(|refusal| self.service.metrics().refused(refusal.kind.name()))
+    }
+
     /// User and deadline of a request, by its headers.
     fn call<'a>(&self, headers: &'a HeaderMap) -> Result<Call<'a>, Refusal> {
         let limits = self.service.limits();
@@ -103,7 +123,7 @@ impl App {
 }
 
 /// The key that a request comes with: a bearer's, a header of its own, or the password of a browser.
-pub(crate) fn key_of(headers: &HeaderMap) -> Option<String> {
+fn key_of(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = header(AUTHORIZATION.as_str()).unwrap_or_default();
     if let Some(key) = authorization.strip_prefix("Bearer ") {
@@ -167,7 +187,8 @@ async fn may_read(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    authorize(&app, request, next, Access::Read).await
+    app.authorize(request.headers(), Access::Read)?;
+    Ok(next.run(request).await)
 }
 
 async fn may_change(
@@ -175,41 +196,21 @@ async fn may_change(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    authorize(&app, request, next, Access::Admin).await
+    app.authorize(request.headers(), Access::Admin)?;
+    Ok(next.run(request).await)
 }
 
-async fn authorize(
-    app: &App,
-    request: Request,
-    next: Next,
-    access: Access,
-) -> Result<Response, Refusal> {
-    match app.keys.check(key_of(request.headers()).as_deref(), access) {
-        Ok(()) => Ok(next.run(request).await),
-        Err(refusal) => {
-            app.service.metrics().refused(refusal.kind.name());
-            Err(refusal)
-        }
-    }
-}
-
-/// Works on a request if there is a place for it, and refuses it at once if there is none: what waits
-/// longer than its client does is work for nobody.
 async fn admit(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    if !app.is_ready() {
-        app.service.metrics().refused(Kind::Stopping.name());
-        return Err(Refusal::new(Kind::Stopping, "the service is stopping"));
+    match app.enter() {
+        Ok(_place) => Ok(next.run(request).await),
+        Err(refusal) => {
+            // A body that was never read would cost the client its connection.
+            body::discard(request.into_body(), app.service.limits()).await;
+            Err(refusal)
+        }
     }
-    let Ok(_place) = app.admission.try_acquire() else {
-        let kind = Kind::Overloaded(Duration::from_secs(1));
-        app.service.metrics().refused(kind.name());
-        // A body that was never read would cost the client its connection.
-        body::discard(request.into_body(), app.service.limits()).await;
-        return Err(Refusal::new(kind, "too many requests are being worked on; try again later"));
-    };
-    Ok(next.run(request).await)
 }

@@ -1,7 +1,7 @@
 //! The ID of a new entity under the artifact's collision policy.
 
 use das_core::sid::collision::nearest_free;
-use das_core::sid::{CollisionPolicy, LastLevel, MAX_CODEBOOK_SIZE};
+use das_core::sid::{CollisionPolicy, LastLevel};
 use redb::ReadableTable;
 
 use super::keys;
@@ -25,10 +25,7 @@ pub(super) fn assign(
 ) -> Result<Vec<u32>, redb::StorageError> {
     match sides[0].layout().collision() {
         CollisionPolicy::None => Ok(learned.to_vec()),
-        CollisionPolicy::Suffix => {
-            let next = next_suffix(sides, tables, learned)?.min(MAX_CODEBOOK_SIZE - 1);
-            Ok([learned, &[next]].concat())
-        }
+        CollisionPolicy::Suffix => Ok([learned, &[next_suffix(sides, tables, learned)?]].concat()),
         CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn => {
             let mut id = learned.to_vec();
             if is_free(sides, tables, &id)? {

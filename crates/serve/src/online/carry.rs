@@ -33,9 +33,10 @@ pub(super) fn carry_over(
     loaded: &Arc<Loaded>,
     active: &[Arc<Loaded>],
 ) -> Result<CarriedOver> {
+    // Before anything is given out for an artifact that may be refused.
+    Side::BOTH.into_iter().try_for_each(|side| agrees(store, loaded, side))?;
     let mut carried = CarriedOver::default();
     for side in Side::BOTH {
-        agrees(store, loaded, side)?;
         let Some(contents) = store.contents(side)? else { continue };
         let mut entries = contents.iter().map_err(|error| store.fault(error))?;
         loop {

@@ -14,7 +14,7 @@ use super::content::Content;
 use super::give::spaces;
 use super::store::Store;
 use crate::artifact::Loaded;
-use crate::error::{Error, Kind, Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::queue::{Queue, Rejected};
 
 /// Most rows of one transaction.
@@ -47,6 +47,20 @@ pub enum Status {
     Known,
     /// It is given out now, and durable.
     New,
+}
+
+impl Status {
+    /// Every one.
+    pub const ALL: [Status; 3] = [Status::Published, Status::Known, Status::New];
+
+    /// The name in answers and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Published => "published",
+            Status::Known => "known",
+            Status::New => "new",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -102,7 +116,7 @@ impl Committer {
         let weight = rows.len();
         let message = Message::Upsert(Upsert { side, rows, answer_for, deadline, reply });
         self.queue.push(weight, message).map_err(rejected)?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        answer.await.unwrap_or_else(|_| Err(Refusal::stopping()))
     }
 
     /// Makes the store ready for an artifact: every entity is given an ID in its space, and from then on
@@ -137,16 +151,9 @@ impl Drop for Committer {
 
 fn rejected(rejected: Rejected<Message>) -> Refusal {
     match rejected {
-        Rejected::Full(_) => Refusal::new(
-            Kind::Overloaded(std::time::Duration::from_secs(1)),
-            "too many new entities are waiting for their IDs",
-        ),
-        Rejected::Closed(_) => stopping(),
+        Rejected::Full(_) => Refusal::overloaded("too many new entities wait for their IDs"),
+        Rejected::Closed(_) => Refusal::stopping(),
     }
-}
-
-fn stopping() -> Refusal {
-    Refusal::new(Kind::Stopping, "the service is stopping")
 }
 
 /// What the thread owns.
@@ -186,8 +193,7 @@ impl Work {
             .filter(|upsert| !upsert.reply.is_closed())
             .partition(|upsert| upsert.deadline > now);
         for upsert in late {
-            let message = "the deadline passed while the request was waiting";
-            let _ = upsert.reply.send(Err(Refusal::new(Kind::Late, message)));
+            let _ = upsert.reply.send(Err(Refusal::late()));
         }
         if upserts.is_empty() {
             return;

@@ -100,6 +100,10 @@ impl Method for Upsert {
         let rows = spelled.into_iter().zip(contents(side, task)).collect();
         let given =
             service.committer.upsert(side.side(), rows, chosen.loaded.clone(), deadline).await?;
+        for status in Status::ALL {
+            let rows = given.iter().filter(|given| given.status == status).count();
+            service.metrics.upserted(side.side(), status.name(), rows);
+        }
         let row = |(id, Upserted { codes, status })| UpsertRow { id, codes, status };
         let results = request.ids.into_iter().zip(given).map(row).collect();
         Ok(UpsertAnswer { answered: chosen.answered(), results })

@@ -45,6 +45,10 @@ fn suffixes_go_on_and_no_id_changes() {
     ];
     assert_eq!(given, expected);
     assert_eq!(lookup(&running, 3), Some(vec![0, 0, 3]));
+    for (status, rows) in [("new", 4.0), ("known", 2.0), ("published", 1.0)] {
+        let line = format!("das_upserts_total{{side=\"item\",status=\"{status}\"}}");
+        assert_eq!(running.metric(&line), rows, "{status}");
+    }
 }
 
 #[test]
