@@ -1,8 +1,27 @@
 //! Ids of users and items as their owner writes them: 64-bit integers or strings.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::{Error, Result};
+
+/// One id, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdRef<'a> {
+    /// An integer id.
+    Int(i64),
+    /// A string id.
+    Text(&'a str),
+}
+
+impl fmt::Display for IdRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdRef::Int(id) => id.fmt(f),
+            IdRef::Text(id) => f.write_str(id),
+        }
+    }
+}
 
 /// A column of unique ids; a position in it is the dense row number used everywhere inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +54,17 @@ impl EntityIds {
         }
     }
 
+    /// The id of a row.
+    pub fn get(&self, row: usize) -> IdRef<'_> {
+        match self {
+            EntityIds::Int(ids) => IdRef::Int(ids[row]),
+            EntityIds::Text(ids) => IdRef::Text(&ids[row]),
+        }
+    }
+
     /// The id of a row as text, for messages and JSON keys.
     pub fn display(&self, row: usize) -> String {
-        match self {
-            EntityIds::Int(ids) => ids[row].to_string(),
-            EntityIds::Text(ids) => ids[row].clone(),
-        }
+        self.get(row).to_string()
     }
 
     /// The ids of `rows`, in that order.
@@ -55,7 +79,7 @@ impl EntityIds {
 
     /// A map from id to row; an id that occurs twice is an error that names both rows.
     pub fn index(&self) -> Result<IdIndex<'_>> {
-        fn build<'a, K: std::hash::Hash + Eq + std::fmt::Display>(
+        fn build<'a, K: std::hash::Hash + Eq + fmt::Display>(
             keys: impl ExactSizeIterator<Item = K>,
             wrap: fn(HashMap<K, u32>) -> IdIndex<'a>,
         ) -> Result<IdIndex<'a>> {
@@ -90,6 +114,14 @@ pub enum IdIndex<'a> {
 }
 
 impl IdIndex<'_> {
+    /// Row of an id, in either spelling.
+    pub fn row_of(&self, id: IdRef<'_>) -> Option<u32> {
+        match id {
+            IdRef::Int(id) => self.row_of_int(id),
+            IdRef::Text(id) => self.row_of_text(id),
+        }
+    }
+
     /// Row of an integer id; string ids are matched by their decimal spelling.
     pub fn row_of_int(&self, id: i64) -> Option<u32> {
         match self {
@@ -117,10 +149,12 @@ mod tests {
         let index = ids.index().unwrap();
         assert_eq!(index.row_of_int(-3), Some(1));
         assert_eq!(index.row_of_text("40"), Some(2));
+        assert_eq!(index.row_of(ids.get(2)), Some(2));
         assert_eq!(index.row_of_text("x"), None);
         let ids = EntityIds::Text(vec!["a".into(), "12".into()]);
         let index = ids.index().unwrap();
         assert_eq!(index.row_of_int(12), Some(1));
+        assert_eq!(index.row_of(IdRef::Text("a")), Some(0));
         assert_eq!(index.row_of_text("b"), None);
     }
 

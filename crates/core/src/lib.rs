@@ -22,7 +22,7 @@ mod views;
 
 pub use clicks::{ClickEpoch, Clicks, HeldOut};
 pub use error::{Error, Result};
-pub use ids::{EntityIds, IdIndex};
+pub use ids::{EntityIds, IdIndex, IdRef};
 pub use mapped::MappedMatrix;
 pub use matrix::{DenseMatrix, RowMatrix, ViewedMatrix};
 pub use side::Side;

@@ -48,11 +48,7 @@ pub fn read(path: &Path, side: Side, ids: &EntityIds) -> Result<Vec<String>> {
     let index = table.ids().index()?;
     (0..ids.len())
         .map(|row| {
-            let found = match ids {
-                EntityIds::Int(ids) => index.row_of_int(ids[row]),
-                EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-            };
-            let found = found.ok_or_else(|| {
+            let found = index.row_of(ids.get(row)).ok_or_else(|| {
                 let (id, column) = (ids.display(row), side.id_column());
                 Error::file(path, format!("expected a description of {column} {id}, found none"))
             })?;

@@ -17,19 +17,13 @@ use crate::{Error, Result};
 pub fn align_sids(file: &SidFile, entities: &EntityIds, path: &Path) -> Result<SidTable> {
     let index = file.ids.index().map_err(|error| Error::ids(path, error.to_string()))?;
     let known = entities.index()?;
-    let is_known = |row: usize| match &file.ids {
-        EntityIds::Int(ids) => known.row_of_int(ids[row]).is_some(),
-        EntityIds::Text(ids) => known.row_of_text(&ids[row]).is_some(),
-    };
-    if let Some(row) = (0..file.ids.len()).find(|&row| !is_known(row)) {
+    let is_unknown = |&row: &usize| known.row_of(file.ids.get(row)).is_none();
+    if let Some(row) = (0..file.ids.len()).find(is_unknown) {
         let id = file.ids.display(row);
         let message = format!("row {row}: id {id} is not in the data set");
         return Err(Error::ids(path, message));
     }
-    let row_of = |entity: usize| match entities {
-        EntityIds::Int(ids) => index.row_of_int(ids[entity]),
-        EntityIds::Text(ids) => index.row_of_text(&ids[entity]),
-    };
+    let row_of = |entity: usize| index.row_of(entities.get(entity));
     let rows: Vec<Option<u32>> = (0..entities.len()).map(row_of).collect();
     let missing: Vec<usize> = (0..rows.len()).filter(|&entity| rows[entity].is_none()).collect();
     if let Some(&first) = missing.first() {

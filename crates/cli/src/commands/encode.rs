@@ -125,10 +125,7 @@ fn identify(
     let index = known.ids.index()?;
     let kept: Vec<Option<u32>> = (0..ids.len())
         .map(|row| {
-            let found = match ids {
-                EntityIds::Int(ids) => index.row_of_int(ids[row]),
-                EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-            }?;
+            let found = index.row_of(ids.get(row))?;
             let codes = &rows.codes[row * levels..][..compared];
             (known.table.prefix(found as usize, compared) == codes).then_some(found)
         })

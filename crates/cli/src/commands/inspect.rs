@@ -86,11 +86,7 @@ fn aligned(file: &SidFile, ids: &EntityIds, side: Side) -> anyhow::Result<SidTab
     let index = file.ids.index()?;
     let mut codes = Vec::with_capacity(ids.len() * file.table.layout().num_digits());
     for row in 0..ids.len() {
-        let found = match ids {
-            EntityIds::Int(ids) => index.row_of_int(ids[row]),
-            EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-        };
-        let Some(found) = found else {
+        let Some(found) = index.row_of(ids.get(row)) else {
             bail!("the IDs miss {side} {} of the data set", ids.display(row));
         };
         codes.extend_from_slice(file.table.row(found as usize));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use das_core::artifact::{Artifact, ArtifactWriter, CONFIG_FILE};
+use das_core::artifact::{Artifact, ArtifactWriter, CONFIG_FILE, recommender_file};
 use das_core::checkpoints::CheckpointStore;
 use das_core::sid::SidTable;
 use das_core::{EntityIds, Side, files};
@@ -80,7 +80,7 @@ impl PublishedRun {
 
     /// The model file of the recommender `name`.
     pub fn recommender(&self, name: &str) -> anyhow::Result<Vec<u8>> {
-        let file = model_file(name);
+        let file = recommender_file(name);
         if !self.artifact.manifest().files.contains_key(&file) {
             let folder = self.artifact.folder().display();
             bail!("{folder}: has no {name}; `das train-{name}` attaches one");
@@ -104,7 +104,7 @@ impl PublishedRun {
             metrics.as_object_mut().context("the metrics of a manifest are an object")?;
         entries.insert(name.to_string(), json!(outcome.metrics));
         let mut writer = ArtifactWriter::amend(&self.artifact, name)?;
-        writer.add_bytes(&model_file(name), model)?;
+        writer.add_bytes(&recommender_file(name), model)?;
         writer.publish(&manifest.method, manifest.data.clone(), metrics)?;
         if let Some(folder) = self.checkpoints(name) {
             std::fs::remove_dir_all(&folder)
@@ -117,9 +117,4 @@ impl PublishedRun {
         let is_run = self.artifact.folder() != self.folder;
         is_run.then(|| self.folder.join("checkpoints").join(name))
     }
-}
-
-/// Where the recommender `name` stands in an artifact.
-fn model_file(name: &str) -> String {
-    format!("{name}/model.safetensors")
 }

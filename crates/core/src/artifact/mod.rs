@@ -9,6 +9,7 @@
 //! | `item_sids.parquet`, `user_sids.parquet` | the IDs, see [`crate::sid::files`] |
 //! | `item_sids.index`, `user_sids.index` | the same, to be looked up in place, see [`crate::sid::index`] |
 //! | `embedder/<side>/…` | the fitted state of a side's text embedder, where there is one |
+//! | `<recommender>/model.safetensors` | what was trained on the IDs later: a retriever, a ranker |
 //!
 //! [`ArtifactWriter`] builds the folder out of sight and renames it into place; [`Artifact`]
 //! trusts nothing in it before it has been checked.
@@ -21,7 +22,9 @@ mod staging;
 mod writer;
 
 pub use manifest::{FORMAT_VERSION, FileEntry, Manifest, SideManifest, ViewManifest};
-pub use names::{CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, embedder_file, index_file, sids_file};
+pub use names::{
+    CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, embedder_file, index_file, recommender_file, sids_file,
+};
 pub use reader::Artifact;
 pub use staging::Existing;
 pub use writer::{ArtifactWriter, SideContent};

@@ -24,6 +24,11 @@ pub fn embedder_file(side: Side, name: &str) -> String {
     format!("embedder/{side}/{name}")
 }
 
+/// The model of the recommender `name`, trained on the artifact's IDs: `retriever` or `ranker`.
+pub fn recommender_file(name: &str) -> String {
+    format!("{name}/model.safetensors")
+}
+
 /// Accepts `a` and `a/b/c` where every part starts with a letter, digit or `_` and goes on with
 /// these, `.` and `-`: on every system a plain path that cannot leave the artifact.
 pub(super) fn check(name: &str) -> Result<()> {

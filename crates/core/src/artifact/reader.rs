@@ -10,7 +10,7 @@ use super::manifest::{FileEntry, Manifest, SideManifest};
 use super::names::{self, MANIFEST_FILE};
 use crate::sid::files::{SidFile, read_parquet};
 use crate::sid::index::SidIndex;
-use crate::{EntityIds, Error, Result, Side, files};
+use crate::{Error, Result, Side, files};
 
 /// A longer manifest is refused before it is read.
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
@@ -118,10 +118,7 @@ impl Artifact {
     fn compare(&self, side: Side, sids: &SidFile) -> Result<()> {
         let Some(index) = self.index(side)? else { return Ok(()) };
         let differs = |&row: &usize| {
-            let found = match &sids.ids {
-                EntityIds::Int(ids) => index.row_of_int(ids[row]),
-                EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-            };
+            let found = index.row_of(sids.ids.get(row));
             !found.is_some_and(|at| index.codes(at).eq(sids.table.row(row).iter().copied()))
         };
         match (0..sids.table.len()).into_par_iter().find_first(differs) {

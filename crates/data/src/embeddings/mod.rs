@@ -222,11 +222,7 @@ fn find_rows(ids_path: &Path, ids: &EntityIds, table: &EntityTable) -> Result<Ve
     }
     let index =
         ids.index().map_err(|error| Error::file(ids_path, format!("column `{name}`: {error}")))?;
-    let row_of = |row: usize| match table.ids() {
-        EntityIds::Int(ids) => index.row_of_int(ids[row]),
-        EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-    };
-    Ok((0..table.len()).map(row_of).collect())
+    Ok((0..table.len()).map(|row| index.row_of(table.ids().get(row))).collect())
 }
 
 /// What is wrong with a vector, if anything.

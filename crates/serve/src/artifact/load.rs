@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use das_content::{DESCRIPTION_FILE, Embedder, Models};
-use das_core::artifact::{Artifact, MANIFEST_FILE, MODEL_FILE, SideManifest, embedder_file};
+use das_core::artifact::{
+    Artifact, MANIFEST_FILE, MODEL_FILE, SideManifest, embedder_file, recommender_file,
+};
 use das_core::sid::index::{SidIndex, write_index};
 use das_core::{Side, files};
 use das_model::load_tokenizer;
@@ -14,8 +16,6 @@ use rayon::prelude::*;
 use super::{Loaded, LoadedRetriever, ServedSide, VERSION_LENGTH};
 use crate::error::{Error, Result};
 
-/// Where the artifact of a trained retriever is kept.
-const RETRIEVER_FILE: &str = "retriever/model.safetensors";
 /// Rows counted at a time.
 const COUNTED: usize = 1 << 20;
 
@@ -154,14 +154,15 @@ fn load_retriever(
     artifact: &Artifact,
     items: Option<&ServedSide>,
 ) -> Result<Option<LoadedRetriever>> {
-    if !artifact.manifest().files.contains_key(RETRIEVER_FILE) {
+    let file = recommender_file("retriever");
+    if !artifact.manifest().files.contains_key(&file) {
         return Ok(None);
     }
     let Some(items) = items else {
         return Err(Error::Invalid("a retriever without item IDs".into()));
     };
     let sids = artifact.sids(Side::Item)?;
-    let bytes = artifact.bytes(RETRIEVER_FILE)?;
+    let bytes = artifact.bytes(&file)?;
     let model = Retriever::from_bytes(&Device::cpu(), &bytes, &sids.table)?;
     Ok(Some(LoadedRetriever::new(model, &sids, &items.index)?))
 }

@@ -1,6 +1,5 @@
 //! Recommending the next item by the IDs of a history.
 
-use das_core::EntityIds;
 use das_core::sid::files::SidFile;
 use das_core::sid::index::SidIndex;
 use das_recommend::Retriever;
@@ -34,10 +33,7 @@ impl LoadedRetriever {
         sids: &SidFile,
         index: &SidIndex,
     ) -> Result<LoadedRetriever> {
-        let row_of = |row: usize| match &sids.ids {
-            EntityIds::Int(ids) => index.row_of_int(ids[row]),
-            EntityIds::Text(ids) => index.row_of_text(&ids[row]),
-        };
+        let row_of = |row: usize| index.row_of(sids.ids.get(row));
         let index_of_catalogue: Option<Vec<u32>> = (0..sids.table.len()).map(row_of).collect();
         let index_of_catalogue = index_of_catalogue.filter(|rows| rows.len() == index.len());
         let index_of_catalogue = index_of_catalogue

@@ -1,11 +1,11 @@
 //! One side of an artifact.
 
 use das_content::Embedder;
-use das_core::Side;
 use das_core::artifact::SideManifest;
 use das_core::progress::{Cancel, Silent};
 use das_core::sid::SidLayout;
-use das_core::sid::index::{IdRef, SidIndex};
+use das_core::sid::index::SidIndex;
+use das_core::{IdRef, Side};
 
 use crate::error::Refusal;
 use crate::ids::Id;

@@ -130,7 +130,7 @@ fn in_order_of(
     matrix: &dyn RowMatrix,
 ) -> anyhow::Result<Option<DenseMatrix>> {
     let index = data.item_ids().index()?;
-    let row = |at| index.row_of_text(&sids.ids.display(at));
+    let row = |at| index.row_of(sids.ids.get(at));
     let Some(rows) = (0..sids.ids.len()).map(row).collect::<Option<Vec<u32>>>() else {
         return Ok(None);
     };

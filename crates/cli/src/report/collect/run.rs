@@ -110,14 +110,13 @@ impl Titles {
         let index = data.item_ids().index()?;
         let mut found = false;
         let title = |row: usize| {
-            let id = sids.ids.display(row);
-            let known = index.row_of_text(&id).map(|row| column.first(row as usize));
+            let known = index.row_of(sids.ids.get(row)).map(|row| column.first(row as usize));
             match known.filter(|title| !title.is_empty()) {
                 Some(title) => {
                     found = true;
                     title.to_string()
                 }
-                None => id,
+                None => sids.ids.display(row),
             }
         };
         Ok(Titles { texts: rows.map(title).collect(), found })

@@ -19,5 +19,5 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::{IdRef, SidIndex};
+pub use reader::SidIndex;
 pub use writer::write_index;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::format::{Header, Sections};
 use crate::sid::SidLayout;
-use crate::{Error, Result};
+use crate::{Error, IdRef, Result};
 
 /// Rows checked at a time.
 const CHUNK: usize = 1 << 16;
@@ -24,24 +24,6 @@ pub struct SidIndex {
     header: Header,
     sections: Sections,
     layout: SidLayout,
-}
-
-/// An id in an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IdRef<'a> {
-    /// An integer id.
-    Int(i64),
-    /// A string id.
-    Text(&'a str),
-}
-
-impl std::fmt::Display for IdRef<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            IdRef::Int(id) => id.fmt(f),
-            IdRef::Text(id) => f.write_str(id),
-        }
-    }
 }
 
 impl SidIndex {
@@ -142,6 +124,14 @@ impl SidIndex {
         let id = &text[numbers[row] as usize..numbers[row + 1] as usize];
         // SAFETY: `check_ids` found the whole text valid and every offset between characters.
         IdRef::Text(unsafe { std::str::from_utf8_unchecked(id) })
+    }
+
+    /// Row of an id, in either spelling.
+    pub fn row_of(&self, id: IdRef<'_>) -> Option<u32> {
+        match id {
+            IdRef::Int(id) => self.row_of_int(id),
+            IdRef::Text(id) => self.row_of_text(id),
+        }
     }
 
     /// Row of an integer id; string ids are matched by their decimal spelling.

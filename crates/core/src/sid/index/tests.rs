@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::format::{HEADER_BYTES, Header};
 use super::*;
 use crate::sid::{CollisionPolicy, SidLayout, SidTable};
-use crate::{EntityIds, Result};
+use crate::{EntityIds, IdRef, Result};
 
 fn layout() -> SidLayout {
     SidLayout::new(vec![4, 300], CollisionPolicy::Suffix, Some(3)).unwrap()
@@ -31,6 +31,7 @@ fn a_small_index_by_hand() {
     let (_folder, index) = indexed(&EntityIds::Int(vec![40, -2, 7, 9]), &table);
     assert_eq!((index.len(), index.type_name(), index.layout()), (4, "int64", &layout()));
     assert_eq!(index.row_of_int(7), Some(1));
+    assert_eq!((index.row_of(IdRef::Int(40)), index.row_of(IdRef::Text("9"))), (Some(3), Some(2)));
     assert_eq!(index.row_of_text("-2"), Some(0));
     assert_eq!((index.row_of_int(8), index.row_of_text("x")), (None, None));
     assert_eq!(index.codes(3).collect::<Vec<_>>(), [3, 299, 0]);
