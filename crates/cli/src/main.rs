@@ -12,6 +12,7 @@ mod pipeline;
 mod report;
 mod run_folder;
 mod table;
+mod telemetry;
 mod usage;
 
 use std::process::ExitCode;

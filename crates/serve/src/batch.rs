@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use das_core::Side;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::artifact::{Found, Loaded};
 use crate::error::{Error, Refusal, Result};
 use crate::queue::{Queue, Rejected};
+use crate::trace;
 
 /// What a request wants computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,8 @@ struct Job {
     task: Task,
     deadline: Instant,
     reply: oneshot::Sender<Result<Done, Refusal>>,
+    /// Of the request that waits for it.
+    span: Span,
 }
 
 /// Jobs that are done in one call: the same artifact and kind of task.
@@ -119,7 +123,8 @@ impl Batcher {
     ) -> Result<Done, Refusal> {
         let (reply, answer) = oneshot::channel();
         let rows = task.rows(&loaded).max(1);
-        self.queue.push(rows, Job { loaded, task, deadline, reply }).map_err(|job| match job {
+        let job = Job { loaded, task, deadline, reply, span: Span::current() };
+        self.queue.push(rows, job).map_err(|job| match job {
             Rejected::Full(_) => Refusal::overloaded("too much work is waiting; try again later"),
             Rejected::Closed(_) => Refusal::stopping(),
         })?;
@@ -177,6 +182,8 @@ fn answer(group: &Group, jobs: Vec<Job>) {
 fn compute(group: &Group, jobs: &[Job]) -> Result<Vec<Done>, Refusal> {
     let loaded = &*jobs[0].loaded;
     let rows: Vec<usize> = jobs.iter().map(|job| job.task.rows(loaded)).collect();
+    let together = rows.iter().sum();
+    let _spans: Vec<Span> = jobs.iter().map(|job| trace::compute(&job.span, together)).collect();
     match *group {
         Group::Vectors(side) => {
             let content: Vec<&[f32]> = jobs

@@ -24,6 +24,7 @@ pub mod run;
 pub mod scan;
 pub mod server;
 pub mod service;
+pub mod trace;
 pub mod vectors;
 
 pub use error::{Error, Result};

@@ -62,6 +62,9 @@ pub struct ServeArgs {
     /// Milliseconds that a request may take which does not say
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     pub timeout_ms: u64,
+    /// An OpenTelemetry collector that spans of requests are sent to (gRPC), e.g. http://localhost:4317
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
     /// What is logged, e.g. `info` or `das_serve=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,

@@ -9,10 +9,10 @@ use das_serve::auth::{Access, Keys};
 use das_serve::config::Limits;
 use das_serve::registry::Experiment;
 use das_serve::{ServeConfig, stop_signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::run_folder::artifact_of;
+use crate::telemetry;
 use crate::usage::UsageError;
 
 /// Keys from the environment: the variable, and what they are for.
@@ -21,9 +21,7 @@ const VARIABLES: [(&str, Access); 2] =
 
 /// Serves until it is asked to stop.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log)
-        .map_err(|error| UsageError(format!("--log {}: {error}", args.log)))?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let _traces = telemetry::start(&args.log, args.otlp.as_deref())?;
     let config = config(args)?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     das_serve::run(config, stop_signal(), |address| {

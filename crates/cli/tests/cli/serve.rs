@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Bench, das, fail, sids};
 
-/// How often the service is killed while it gives out IDs.
+/// How often the service is killed while it gives out IDs, unless `DAS_KILLS` says otherwise.
 const KILLS: u64 = 12;
 
 /// A service in a process of its own.
@@ -100,9 +100,10 @@ fn killed_at_any_point_it_keeps_every_id_that_it_gave_out() {
     let digits = sids(&artifact, Side::Item).table.layout().num_digits();
     let next = AtomicI64::new(1_000_000);
     let given: Mutex<BTreeMap<i64, Vec<u32>>> = Mutex::default();
-    for kill in 0..KILLS {
+    let kills = std::env::var("DAS_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    for kill in 0..kills {
         let serving = Serving::start(&bench.path("run"), &["--watch", "0"]);
-        let until = Instant::now() + Duration::from_millis(20 + 37 * kill);
+        let until = Instant::now() + Duration::from_millis(20 + 37 * (kill % KILLS) + kill);
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {

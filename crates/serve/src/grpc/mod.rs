@@ -21,6 +21,7 @@ use crate::auth::Access;
 use crate::error::{Kind, Refusal};
 use crate::http::App;
 use crate::service::{Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert};
+use crate::trace::Remote;
 use convert::{Answer, Ask};
 use stubs::das_v1;
 use stubs::das_v1::das_server::{Das, DasServer};
@@ -81,7 +82,8 @@ impl Grpc {
         let user = metadata.get("x-das-user").map(|value| value.to_str()).transpose();
         let user = user.map_err(|_| Refusal::invalid("x-das-user: expected visible ASCII"))?;
         let deadline = Instant::now() + timeout.min(limits.max_timeout);
-        Ok(Call { user, deadline, transport: "grpc" })
+        let trace = Remote::of(metadata.as_ref());
+        Ok(Call { user, deadline, transport: "grpc", trace })
     }
 }
 

@@ -27,6 +27,7 @@ use crate::admin::Admin;
 use crate::auth::{Access, Keys};
 use crate::error::Refusal;
 use crate::service::{Call, Service};
+use crate::trace::Remote;
 
 pub use openapi::DOCUMENT as OPENAPI;
 pub(crate) use v1::parse_codes;
@@ -112,13 +113,13 @@ impl App {
             Refusal::invalid(format!("header {USER_HEADER}: expected visible ASCII"))
         })?;
         let deadline = Instant::now() + timeout.min(limits.max_timeout);
-        Ok(Call { user, deadline, transport: "http" })
+        Ok(Call { user, deadline, transport: "http", trace: Remote::of(headers) })
     }
 
     /// How this service asks itself.
     pub(crate) fn internal_call(&self) -> Call<'static> {
         let deadline = Instant::now() + self.service.limits().timeout;
-        Call { user: None, deadline, transport: "page" }
+        Call { user: None, deadline, transport: "page", trace: Remote::default() }
     }
 }
 

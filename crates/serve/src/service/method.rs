@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Call, Service};
+use tracing::Instrument;
+
 use crate::artifact::Loaded;
-use crate::error::Refusal;
+use crate::error::{Kind, Refusal};
 use crate::metrics::Ended;
 use crate::registry::{Arm, Chosen};
+use crate::trace;
 
 /// How long a repetition in shadow may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,14 +55,18 @@ impl Service {
         let chosen = self.registry.choose(M::user(&request).or(call.user));
         let rows = M::rows(&request);
         let repeat = (M::SHADOWED && chosen.shadow.is_some()).then(|| request.clone());
-        let answer = M::answer(self, &chosen, call.deadline, request).await;
-        let code = answer.as_ref().map_or_else(|refusal| refusal.kind.name(), |_| "ok");
+        let span = trace::request(M::NAME, call.transport, rows, call.trace);
+        let answering = M::answer(self, &chosen, call.deadline, request);
+        let answer = answering.instrument(span.clone()).await;
+        let refused = answer.as_ref().err().map(|refusal| refusal.kind);
+        let (arm, version) = (chosen.arm.name(), chosen.loaded.version());
+        trace::ended(&span, refused, arm, version);
         self.metrics.ended(&Ended {
             method: M::NAME,
             transport: call.transport,
-            code,
-            arm: chosen.arm.name(),
-            version: chosen.loaded.version(),
+            code: refused.map_or("ok", Kind::name),
+            arm,
+            version,
             rows,
             took: started.elapsed(),
         });

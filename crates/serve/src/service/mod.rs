@@ -32,6 +32,7 @@ use crate::ids::{Id, MAX_ID_BYTES};
 use crate::metrics::Metrics;
 use crate::online::{Committer, Entries};
 use crate::registry::{Arm, Chosen, Registry};
+use crate::trace::Remote;
 
 /// Answers requests. Shared by all connections.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Call<'a> {
     pub deadline: Instant,
     /// `http` or `grpc`.
     pub transport: &'static str,
+    /// The trace that the request is part of.
+    pub trace: Remote<'a>,
 }
 
 /// What goes with every answer.

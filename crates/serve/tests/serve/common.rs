@@ -18,6 +18,7 @@ use das_serve::metrics::{Levels, Metrics};
 use das_serve::online::{Committer, Store};
 use das_serve::registry::{Experiment, Registry};
 use das_serve::service::{Call, Method, Service};
+use das_serve::trace::Remote;
 use serde_json::{Map, json};
 
 /// The codes of the first level, far from each other.
@@ -156,7 +157,7 @@ impl Running {
 
     pub(crate) fn call<M: Method>(&self, request: M::Request) -> Result<M::Answer, Refusal> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let call = Call { user: None, deadline, transport: "http" };
+        let call = Call { user: None, deadline, transport: "http", trace: Remote::default() };
         self.runtime.block_on(self.service.call::<M>(call, request))
     }
 

@@ -1,11 +1,13 @@
 //! The service against artifacts whose codes are known beforehand.
 
+mod browser;
 mod common;
 mod experiments;
 mod grpc;
 mod http;
 mod lookups;
 mod overload;
+mod page;
 mod reloads;
 mod tls;
 mod upserts;
