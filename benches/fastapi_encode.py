@@ -76,7 +76,7 @@ def main():
     parser.add_argument("--port", type=int, default=8081)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    uvicorn.run(app_of(arguments.artifact), port=arguments.port, log_level="warning", access_log=False)
+    uvicorn.run(app_of(arguments.artifact), port=arguments.port, access_log=False)
 
 
 if __name__ == "__main__":
