@@ -30,6 +30,8 @@ pub enum Bench {
     Embed(BenchEmbedArgs),
     /// Preparing and training on a generated log of a given size: time and memory of each phase
     Scale(BenchScaleArgs),
+    /// Loading and asking an artifact of many items as the service does
+    Serve(BenchServeArgs),
 }
 
 /// Arguments of every measurement.
@@ -95,6 +97,26 @@ pub struct BenchEmbedArgs {
     /// Write the vectors to this .npy file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Threads and output
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// Arguments of `das bench serve`.
+#[derive(Debug, Args)]
+pub struct BenchServeArgs {
+    /// A run whose tokenizer and layout are taken
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The folder of the artifact; published where it is missing, which is to be done by a call of its own
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Its items
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub items: u32,
+    /// Ids that are looked up, drawn from all
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub lookups: u32,
     /// Threads and output
     #[command(flatten)]
     pub common: BenchCommon,

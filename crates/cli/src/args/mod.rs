@@ -14,7 +14,7 @@ use das_model::Method;
 
 pub use self::bench::{
     Bench, BenchArgs, BenchEmbedArgs, BenchEncodeArgs, BenchKmeansArgs, BenchModel,
-    BenchRetrieveArgs, BenchScaleArgs, BenchStepArgs,
+    BenchRetrieveArgs, BenchScaleArgs, BenchServeArgs, BenchStepArgs,
 };
 pub use self::comparison::{CompareArgs, ContrastsArgs, ReportArgs};
 pub use self::data::{ImportArgs, ImportFormat, MarketArgs, TuningSetArgs};

@@ -45,11 +45,6 @@ impl LoadedRetriever {
         Ok(LoadedRetriever { model, catalogue_of_index, index_of_catalogue })
     }
 
-    /// Most items of a history that count; earlier ones are ignored.
-    pub fn history(&self) -> usize {
-        self.model.config().history
-    }
-
     /// For each history, rows of the index from the oldest to the newest, the `k` most probable next
     /// items that a search with the retriever's own beam finds, the best first.
     pub fn retrieve(

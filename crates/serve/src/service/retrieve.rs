@@ -17,7 +17,8 @@ const DEFAULT_ITEMS: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetrieveRequest {
-    /// Items that each user clicked, from the oldest to the newest.
+    /// Items that each user clicked, from the oldest to the newest. As many of the newest count as the retriever
+    /// was trained with; `exclude_seen` leaves out all.
     pub histories: Vec<Vec<Id>>,
     /// How many items for each.
     #[serde(default)]
@@ -78,10 +79,10 @@ impl Method for Retrieve {
         request: RetrieveRequest,
     ) -> Result<RetrieveAnswer, Refusal> {
         let side = chosen.side(RequestedSide::Item)?;
-        let Some(retriever) = chosen.loaded.retriever() else {
+        if chosen.loaded.retriever().is_none() {
             let message = "this artifact has no retriever; `das train-retriever` attaches one";
             return Err(Refusal::new(Kind::Unsupported, message));
-        };
+        }
         check_rows("histories", request.histories.len(), service.limits.histories)?;
         let k = request.k.unwrap_or(DEFAULT_ITEMS.min(service.limits.page_items));
         check_rows("k", k, service.limits.page_items)?;
@@ -89,7 +90,7 @@ impl Method for Retrieve {
         let mut histories = Vec::with_capacity(request.histories.len());
         for (history, unknown) in request.histories.into_iter().zip(&mut unknown) {
             check_rows("histories", history.len(), service.limits.lookup_ids)?;
-            let mut rows = Vec::with_capacity(history.len().min(retriever.history()));
+            let mut rows = Vec::with_capacity(history.len());
             for id in history {
                 match side.row_of(&id) {
                     Some(row) => rows.push(row),
@@ -99,7 +100,7 @@ impl Method for Retrieve {
             if rows.is_empty() {
                 return Err(Refusal::invalid("`histories`: a history without a known item"));
             }
-            histories.push(rows.split_off(rows.len().saturating_sub(retriever.history())));
+            histories.push(rows);
         }
         let task = Task::Retrieve { histories, k, exclude_seen: request.exclude_seen };
         let done = service.batcher.run(chosen.loaded.clone(), task, deadline).await?;

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use das_core::artifact::{ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent};
+use das_core::artifact::{
+    ArtifactWriter, CONFIG_FILE, Existing, MODEL_FILE, SideContent, recommender_file,
+};
+use das_core::progress::{Cancel, Silent};
 use das_core::sid::collision::{SinkhornConfig, resolve};
 use das_core::sid::{CollisionPolicy, LastLevel, SidLayout, SidTable};
 use das_core::{EntityIds, Side};
+use das_nn::Device;
 use das_nn::safetensors_io::{self, NamedTensor, TensorData};
+use das_recommend::{Retriever, RetrieverConfig, Sequences};
 use das_serve::admin::Admin;
 use das_serve::artifact::{Source, load};
 use das_serve::batch::Batcher;
@@ -38,6 +43,8 @@ pub(crate) struct Fixture {
     pub(crate) codes: Vec<[usize; 2]>,
     /// Codes of the first level in this order: another order is another ID space.
     pub(crate) order: [usize; 4],
+    /// A retriever over these items.
+    pub(crate) retriever: Option<RetrieverConfig>,
 }
 
 impl Default for Fixture {
@@ -47,6 +54,7 @@ impl Default for Fixture {
             ids: EntityIds::Int(vec![10, 11, 12, 13]),
             codes: vec![[0, 0], [0, 1], [0, 0], [3, 2]],
             order: [0, 1, 2, 3],
+            retriever: None,
         }
     }
 }
@@ -61,7 +69,23 @@ impl Fixture {
             let content = SideContent { dim: 2, embedder: None, views: vec![] };
             writer.add_side(side, &self.ids, &self.table(), content).unwrap();
         }
+        if self.retriever.is_some() {
+            let bytes = self.train().to_bytes().unwrap();
+            writer.add_bytes(&recommender_file("retriever"), &bytes).unwrap();
+        }
         writer.publish("das", Map::new(), json!({})).unwrap();
+    }
+
+    /// The retriever, trained a little on two users; the same each time.
+    pub(crate) fn train(&self) -> Retriever {
+        let config = self.retriever.as_ref().unwrap();
+        let items = (0..self.codes.len() as u32).chain((0..self.codes.len() as u32).rev());
+        let sequences = vec![0, self.codes.len(), 2 * self.codes.len()];
+        let sequences = Sequences::new(sequences, items.collect()).unwrap();
+        let (device, cancel, table) = (Device::cpu(), Cancel::default(), self.table());
+        let trained =
+            Retriever::train(&device, &table, &sequences, &[], config, 0, None, &Silent, &cancel);
+        trained.unwrap().0
     }
 
     fn table(&self) -> SidTable {

@@ -9,5 +9,6 @@ mod lookups;
 mod overload;
 mod page;
 mod reloads;
+mod retrieval;
 mod tls;
 mod upserts;

@@ -3,9 +3,11 @@
 mod embed;
 mod encode;
 mod kmeans;
+mod memory;
 mod retrieve;
 mod retrieve_dir;
 mod scale;
+mod serve;
 mod step;
 
 use crate::args::{Bench, BenchArgs};
@@ -19,5 +21,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Bench::Kmeans(args) => kmeans::run(args),
         Bench::Embed(args) => embed::run(args),
         Bench::Scale(args) => scale::run(args),
+        Bench::Serve(args) => serve::run(args),
     }
 }

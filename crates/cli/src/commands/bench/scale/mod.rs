@@ -1,7 +1,6 @@
 //! `das bench scale`: one size a call, for memory is that of the process.
 
 mod log;
-mod memory;
 mod phases;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::memory::{Meter, Resident};
+use crate::commands::bench::memory::{Meter, Resident};
 
 /// One part of the work.
 #[derive(Clone, Debug, Serialize)]
