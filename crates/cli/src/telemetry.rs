@@ -1,18 +1,20 @@
 //! What a service says of itself: logs, and traces where they are asked for.
 
 use das_serve::trace::TARGET;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::usage::UsageError;
 
 /// Logs to the standard error, in JSON, what `log` lets through, and sends the spans of requests to the
 /// OpenTelemetry collector `otlp`. The answer sends them for as long as it lives, and the last ones as it ends.
 pub fn start(log: &str, otlp: Option<&str>) -> anyhow::Result<Option<Traces>> {
-    let filter = EnvFilter::try_new(log)
-        .map_err(|error| UsageError(format!("--log {log}: {error}")))?
-        .add_directive(format!("{TARGET}=off").parse()?);
+    let filter: Targets =
+        log.parse().map_err(|error| UsageError(format!("--log {log}: {error}")))?;
+    // Spans of requests are no logs.
+    let filter = filter.with_target(TARGET, LevelFilter::OFF);
     let logs = tracing_subscriber::fmt::layer()
         .json()
         .with_writer(std::io::stderr)
@@ -39,8 +41,7 @@ mod exported {
     use opentelemetry_sdk::Resource;
     use opentelemetry_sdk::trace::SdkTracerProvider;
     use tokio::runtime::{Builder, Runtime};
-    use tracing::level_filters::LevelFilter;
-    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::filter::{LevelFilter, Targets};
     use tracing_subscriber::{Layer, Registry};
 
     use crate::usage::UsageError;

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod cast;
 mod clicks;
 mod csr;
 mod dataset;

@@ -3,10 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_cast::CastOptions;
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -17,7 +14,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 
-use crate::{Error, Result};
+use crate::{Error, Result, cast};
 
 const BATCH_ROWS: usize = 1 << 16;
 
@@ -135,11 +132,14 @@ impl ParquetFile {
         }))
     }
 
-    /// Converts a column; a value that does not fit is an error.
-    pub(crate) fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        arrow_cast::cast_with_options(array, to, &options)
-            .map_err(|error| Error::file(&self.path, format!("column `{name}`: {error}")))
+    /// Converts a column by one of [`crate::cast`]; a value that does not fit is an error.
+    pub(crate) fn cast<A>(
+        &self,
+        name: &str,
+        array: &dyn Array,
+        to: impl FnOnce(&dyn Array) -> Result<A, String>,
+    ) -> Result<A> {
+        to(array).map_err(|error| Error::file(&self.path, format!("column `{name}`: {error}")))
     }
 
     /// The column `name` of `batch` as 64-bit integers, without nulls.
@@ -150,7 +150,7 @@ impl ParquetFile {
         batch: &RecordBatch,
     ) -> Result<Int64Array> {
         let array = self.present(name, start, batch)?;
-        Ok(self.cast(name, &array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        self.cast(name, &array, cast::to_int64)
     }
 
     /// The column `name` of `batch` as 64-bit floats, without nulls.
@@ -161,7 +161,7 @@ impl ParquetFile {
         batch: &RecordBatch,
     ) -> Result<Float64Array> {
         let array = self.present(name, start, batch)?;
-        Ok(self.cast(name, &array, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        self.cast(name, &array, cast::to_float64)
     }
 
     /// The column `name` of `batch` as strings, without nulls.
@@ -172,7 +172,7 @@ impl ParquetFile {
         batch: &RecordBatch,
     ) -> Result<StringArray> {
         let array = self.present(name, start, batch)?;
-        Ok(self.cast(name, &array, &DataType::Utf8)?.as_string::<i32>().clone())
+        self.cast(name, &array, cast::to_strings)
     }
 
     /// The column `name`, refused at the first null.

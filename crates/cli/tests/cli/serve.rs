@@ -161,6 +161,8 @@ fn wrong_calls_are_refused_before_anything_is_served() {
     fail(&mut serve(&["--tls-cert", "x.pem"]), 2, &["--tls-key"]);
     fail(&mut serve(&["--keys", "none.txt"]), 1, &["none.txt"]);
     fail(&mut serve(&["--second", "none"]), 1, &["none"]);
+    let mut loud = das(["serve", "--log", "das_serve=loud", "--run"]);
+    fail(loud.arg(&run), 2, &["--log das_serve=loud"]);
     let mut everywhere = das(["serve", "--log", "off", "--listen", "0.0.0.0:0", "--run"]);
     fail(everywhere.arg(&run), 1, &["give API keys"]);
     let mut nothing = das(["serve", "--log", "off", "--listen", "127.0.0.1:0", "--run", "nothing"]);

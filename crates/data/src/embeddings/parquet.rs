@@ -1,19 +1,20 @@
 //! Vectors from Parquet: an id column and one list column of floats, streamed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, ListArray};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use das_core::{EntityIds, MappedMatrix, Side};
 
 use super::fault;
 use super::spool::Spool;
 use crate::id_column;
-use crate::parquet_file::ParquetFile;
+use crate::parquet_file::{ParquetFile, type_name};
 use crate::table::is_embedding;
-use crate::{Error, Result};
+use crate::{Error, Result, cast};
 
 /// Rows decoded at a time: 1,024 vectors of width 1,024 are 4 MiB.
 const BATCH_ROWS: usize = 1024;
@@ -146,8 +147,13 @@ impl ParquetFile {
         let array = batch
             .column_by_name(name)
             .ok_or_else(|| Error::file(self.path(), format!("the column `{name}` was not read")))?;
-        let target = arrow_schema::Field::new("element", DataType::Float32, true);
-        let lists = self.cast(name, array, &DataType::List(target.into()))?;
-        Ok(lists.as_list::<i32>().clone())
+        let lists = array.as_list_opt::<i32>().ok_or_else(|| {
+            let found = type_name(array.data_type());
+            Error::file(self.path(), format!("column `{name}`: {found}, expected lists"))
+        })?;
+        let values = self.cast(name, lists.values(), cast::to_float32)?;
+        let (_, offsets, _, nulls) = lists.clone().into_parts();
+        let element = Field::new("element", DataType::Float32, true);
+        Ok(ListArray::new(element.into(), offsets, Arc::new(values), nulls))
     }
 }

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ListArray, StringArray};
-use arrow_schema::DataType;
 
 use super::{At, Record};
 use crate::parquet_file::ParquetFile;
 use crate::table::{Cell, TextSource, text_source};
-use crate::{Error, Result};
+use crate::{Error, Result, cast};
 
 const CELL_TYPES: &str = "text, a list of texts or a number";
 
@@ -66,9 +65,7 @@ fn readable<'f>(file: &'f ParquetFile, columns: Option<&[&str]>) -> Result<Vec<&
 }
 
 fn convert(file: &ParquetFile, name: &str, array: &ArrayRef) -> Result<Column> {
-    let strings = || -> Result<StringArray> {
-        Ok(file.cast(name, array, &DataType::Utf8)?.as_string::<i32>().clone())
-    };
+    let strings = || -> Result<StringArray> { file.cast(name, array, cast::to_strings) };
     match text_source(array.data_type()) {
         Some(TextSource::List) => Ok(Column::Lists(array.as_list::<i32>().clone())),
         Some(TextSource::Text) => Ok(Column::Texts(strings()?)),

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_schema::{DataType, Field};
 use das_core::Side;
 
 use super::{ColumnKind, EntityTable, TextColumn};
 use crate::id_column;
 use crate::parquet_file::ParquetFile;
-use crate::{Error, Result};
+use crate::{Error, Result, cast};
 
 /// How a Parquet column is turned into text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,15 +106,13 @@ fn append(
             }
         }
         TextSource::Float => {
-            let floats = file.cast(column.name(), array, &DataType::Float64)?;
-            for value in floats.as_primitive::<Float64Type>().iter() {
+            for value in &file.cast(column.name(), array, cast::to_float64)? {
                 let text = value.filter(|v| !v.is_nan()).map(|v| v.to_string());
                 column.push(text.as_deref());
             }
         }
         TextSource::Text | TextSource::Other => {
-            let strings = file.cast(column.name(), array, &DataType::Utf8)?;
-            for value in strings.as_string::<i32>().iter() {
+            for value in &file.cast(column.name(), array, cast::to_strings)? {
                 column.push(value);
             }
         }
