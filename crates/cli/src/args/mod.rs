@@ -78,6 +78,12 @@ pub enum Command {
         after_help = "Example:\n  das export --run runs/first --format index-json --out items.index.json"
     )]
     Export(ExportArgs),
+    /// Put the artifact of a run where a service watches for it, in one step
+    #[command(after_help = "Example:\n  \
+        das publish --run runs/first --to served\n  \
+        das serve --run served                # and goes on while the next one is published:\n  \
+        das publish --run runs/next --to served")]
+    Publish(PublishArgs),
     /// Train a generative retriever on the IDs of a run, measure it and keep it in the artifact
     #[command(after_help = "Example:\n  das train-retriever --run runs/first --data shop")]
     TrainRetriever(RecommendArgs),
@@ -293,6 +299,20 @@ pub struct ExportArgs {
     /// Whose IDs
     #[arg(long, value_enum, default_value_t = SideArg::Item)]
     pub side: SideArg,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `das publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// The run, or its artifact folder
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The folder; the artifact that stands there is replaced, and nothing else is
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -11,6 +11,7 @@ mod export;
 pub mod import;
 mod inspect;
 mod market;
+mod publish;
 mod recommend;
 mod report;
 mod serve;
@@ -32,6 +33,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Publish(args) => publish::run(&args),
         Command::TrainRetriever(args) => recommend::retriever(&args),
         Command::TrainRanker(args) => recommend::ranker(&args),
         Command::Compare(args) => compare::run(&args),

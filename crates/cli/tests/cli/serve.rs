@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use das_core::Side;
 use serde_json::{Value, json};
 
-use crate::common::{Bench, das, fail, sids};
+use crate::common::{Bench, das, fail, sids, succeed_json};
 
 /// How often the service is killed while it gives out IDs, unless `DAS_KILLS` says otherwise.
 const KILLS: u64 = 12;
@@ -138,6 +138,32 @@ fn killed_at_any_point_it_keeps_every_id_that_it_gave_out() {
             assert_eq!(codes_of(&row["codes"]), given[*id], "item {id}");
         }
     }
+}
+
+#[test]
+fn what_is_published_into_the_folder_is_served_next() {
+    let bench = Bench::new();
+    bench.train("data", "first", &[]);
+    bench.train("data", "next", &["seed=9"]);
+    let publish = |run: &str| {
+        let mut command = das(["publish", "--json", "--run"]);
+        command.arg(bench.path(run)).arg("--to").arg(bench.path("served"));
+        succeed_json(&mut command)["id_space"].clone()
+    };
+    let first = publish("first");
+    let serving = Serving::start(&bench.path("served"), &["--watch", "0.05"]);
+    let space = || serving.post("/v1/lookup", &json!({"ids": []})).unwrap()["id_space"].clone();
+    assert_eq!(space(), first);
+    let next = publish("next");
+    assert_ne!(next, first);
+    let until = Instant::now() + Duration::from_secs(30);
+    while space() != next {
+        assert!(Instant::now() < until, "it still serves {first}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut elsewhere = das(["publish", "--run"]);
+    elsewhere.arg(bench.path("first")).arg("--to").arg(bench.path("data"));
+    fail(&mut elsewhere, 1, &["data", "not replaced"]);
 }
 
 /// Content of one of a few kinds, so that many entities have the same learned codes.

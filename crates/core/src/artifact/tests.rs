@@ -374,6 +374,28 @@ fn added_files_are_copied_with_their_checksum() {
 }
 
 #[test]
+fn a_copy_is_the_same_artifact_and_takes_the_place_of_another() {
+    let (folder, path) = published();
+    let artifact = Artifact::open(&path).unwrap();
+    let target = folder.path().join("served");
+    let copy = |existing| ArtifactWriter::copy(&artifact, &target, existing);
+    copy(Existing::Replace).unwrap();
+    let copied = Artifact::open(&target).unwrap();
+    copied.verify().unwrap();
+    let manifest = |path: &Path| fs::read(path.join(MANIFEST_FILE)).unwrap();
+    assert_eq!(manifest(&target), manifest(&path));
+    check(copy(Existing::Refuse), &["served", "exists already"]);
+    publish(filled(&target, Existing::Replace, b"others").unwrap()).unwrap();
+    copy(Existing::Replace).unwrap();
+    assert_eq!(manifest(&target), manifest(&path));
+    // A damaged artifact is not copied, and what stood there stays.
+    fs::write(path.join(MODEL_FILE), b"wEights").unwrap();
+    check(copy(Existing::Replace), &["model.safetensors", "SHA-256"]);
+    Artifact::open(&target).unwrap().verify().unwrap();
+    assert_eq!(entries(folder.path()), ["run", "served"]);
+}
+
+#[test]
 fn an_artifact_is_amended_in_one_step_and_keeps_its_id_space() {
     let (folder, path) = published();
     let before = Artifact::open(&path).unwrap();

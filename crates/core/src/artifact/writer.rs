@@ -60,6 +60,25 @@ impl ArtifactWriter {
         Ok(writer)
     }
 
+    /// Publishes a copy of `artifact` at `path`, byte for byte and all at once; every file is checked on the
+    /// way.
+    pub fn copy(artifact: &Artifact, path: &Path, existing: Existing) -> Result<()> {
+        let source = artifact.folder().join(MANIFEST_FILE);
+        let json = files::read(&source)?;
+        let mut writer = ArtifactWriter::create(path, existing)?;
+        for name in artifact.manifest().files.keys() {
+            writer.add_file(name, &artifact.checked_path(name)?)?;
+        }
+        let is_whole = Manifest::from_json(&json).is_ok_and(|manifest| {
+            manifest == *artifact.manifest() && manifest.files == writer.files
+        });
+        if !is_whole {
+            return Err(Error::format(&source, "the artifact changed while it was copied"));
+        }
+        files::write_bytes_atomic(&writer.staging.content().join(MANIFEST_FILE), &json)?;
+        writer.staging.publish()
+    }
+
     /// Adds a file of the given content. `name` is relative, with `/` between folders.
     pub fn add_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.place(name)?;
