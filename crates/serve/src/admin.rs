@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use das_core::artifact::MANIFEST_FILE;
 use das_core::files;
@@ -12,11 +12,13 @@ use tokio::sync::Mutex;
 use crate::artifact::{Loaded, Source, load};
 use crate::error::{Error, Kind, Refusal, Result};
 use crate::metrics::Metrics;
+use crate::online::CarriedOver;
 use crate::registry::{Arm, Experiment};
 use crate::service::Service;
 
-/// How often a version that could not be read is tried, since its folder may have been replaced meanwhile.
-const ATTEMPTS: u32 = 3;
+/// The pause before a version that could not be read is tried again, since it may not have been there as a whole:
+/// after the first attempt, and at most. It doubles from one to the next.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Loads new versions, and puts back old ones. One change at a time.
 #[derive(Debug)]
@@ -33,7 +35,27 @@ pub struct Admin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     manifest: String,
-    attempts: u32,
+    /// When it is to be looked at again, and the pause after that; never where it was loaded.
+    again: Option<(Instant, Duration)>,
+}
+
+impl Seen {
+    /// A manifest that is served.
+    fn loaded(loaded: &Loaded) -> Seen {
+        Seen { manifest: loaded.manifest_sha256().to_string(), again: None }
+    }
+
+    /// One that was refused, perhaps not for the first time.
+    fn refused(manifest: String, before: Option<Seen>) -> Seen {
+        let before = before.filter(|before| before.manifest == manifest);
+        let pause = before.and_then(|before| before.again).map_or(PAUSES[0], |(_, pause)| pause);
+        Seen { manifest, again: Some((Instant::now() + pause, (2 * pause).min(PAUSES[1]))) }
+    }
+
+    /// Whether there is nothing to be done about a manifest yet.
+    fn covers(&self, manifest: &str) -> bool {
+        self.manifest == manifest && self.again.is_none_or(|(again, _)| Instant::now() < again)
+    }
 }
 
 /// What a reload came to.
@@ -57,12 +79,12 @@ impl Admin {
         live: Source,
         second: Option<Source>,
     ) -> Admin {
-        metrics.serving(&service.registry().served());
-        let seen = [Some(&live), second.as_ref()].map(|source| {
-            let manifest = source.and_then(|source| manifest_hash(&source.folder))?;
-            Some(Seen { manifest, attempts: ATTEMPTS })
-        });
-        Admin { service, metrics, live, second, seen: Mutex::new(seen) }
+        let served = service.registry().served();
+        metrics.serving(&served);
+        // What was loaded, not what lies there now: a version may have come meanwhile.
+        let second_one = served.second.as_ref().map(|(loaded, _)| Seen::loaded(loaded));
+        let seen = Mutex::new([Some(Seen::loaded(&served.live)), second_one]);
+        Admin { service, metrics, live, second, seen }
     }
 
     /// Loads the version that is in the folder now. Until it is ready, and if it is bad, the present one
@@ -86,20 +108,16 @@ impl Admin {
         };
         let place = &mut seen[arm as usize];
         let manifest = manifest_hash(&source.folder).unwrap_or_default();
-        let attempts = match place {
-            Some(seen) if seen.manifest == manifest => seen.attempts + 1,
-            _ => 1,
-        };
-        *place = Some(Seen { manifest, attempts });
         match self.replace(arm, source).await {
-            Ok(reloaded) => {
+            Ok((loaded, reloaded)) => {
                 let result = if reloaded.changed { "changed" } else { "unchanged" };
                 self.metrics.reloaded(arm.name(), result);
                 tracing::info!(arm = arm.name(), version = reloaded.version, result, "reload");
-                *place = place.take().map(|seen| Seen { attempts: ATTEMPTS, ..seen });
+                *place = Some(Seen::loaded(&loaded));
                 Ok(reloaded)
             }
             Err(error) => {
+                *place = Some(Seen::refused(manifest, place.take()));
                 self.metrics.reloaded(arm.name(), "refused");
                 tracing::error!(arm = arm.name(), %error, "the artifact is refused, the present one goes on");
                 Err(Refusal::new(Kind::Unsupported, format!("the artifact is refused: {error}")))
@@ -107,7 +125,7 @@ impl Admin {
         }
     }
 
-    async fn replace(&self, arm: Arm, source: &Source) -> Result<Reloaded> {
+    async fn replace(&self, arm: Arm, source: &Source) -> Result<(Arc<Loaded>, Reloaded)> {
         let source = source.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&source)).await;
         let loaded =
@@ -118,19 +136,27 @@ impl Admin {
             Arm::Second => served.second.as_ref().map(|(loaded, _)| loaded),
         };
         let version = loaded.version().to_string();
-        if present.is_some_and(|present| present.version() == version) {
-            return Ok(Reloaded { version, changed: false, carried: 0, left: 0 });
-        }
         let loaded = Arc::new(loaded);
-        let carried = self.service.committer().activate(loaded.clone()).await?;
-        let dropped = self.service.registry().swap(arm, loaded);
+        if present.is_some_and(|present| present.version() == version) {
+            return Ok((loaded, Reloaded { version, changed: false, carried: 0, left: 0 }));
+        }
+        let carried = self.service.committer().activate(vec![loaded.clone()]).await?;
+        let CarriedOver { carried, left } = carried.into_iter().next().unwrap_or_default();
+        let dropped = self.service.registry().swap(arm, loaded.clone());
         self.settle(dropped);
-        Ok(Reloaded { version, changed: true, carried: carried.carried, left: carried.left })
+        Ok((loaded, Reloaded { version, changed: true, carried, left }))
     }
 
-    /// Serves the version before again.
+    /// Serves the version before again. Refused if another one came while this waited for it: the version before
+    /// is not the one that was meant then.
     pub async fn roll_back(&self) -> Result<Reloaded, Refusal> {
+        let meant = self.service.registry().served().live.version().to_string();
         let _one_at_a_time = self.seen.lock().await;
+        let live = self.service.registry().served().live.version().to_string();
+        if live != meant {
+            let message = format!("{live} came in place of {meant} meanwhile; ask again");
+            return Err(Refusal::new(Kind::Unsupported, message));
+        }
         let nothing = || Refusal::new(Kind::Unsupported, "there is no version before this one");
         let live = self.service.registry().roll_back().ok_or_else(nothing)?;
         self.metrics.reloaded(Arm::Live.name(), "rolled-back");
@@ -160,10 +186,9 @@ impl Admin {
                 let Some(source) = source else { continue };
                 let mut seen = self.seen.lock().await;
                 let Some(manifest) = manifest_hash(&source.folder) else { continue };
-                let known = seen[arm as usize]
-                    .as_ref()
-                    .is_some_and(|seen| seen.manifest == manifest && seen.attempts >= ATTEMPTS);
-                if !known {
+                let covered =
+                    seen[arm as usize].as_ref().is_some_and(|seen| seen.covers(&manifest));
+                if !covered {
                     // What is wrong with it is logged and counted.
                     let _ = self.reload_seen(arm, &mut seen).await;
                 }

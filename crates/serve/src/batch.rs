@@ -128,7 +128,10 @@ impl Batcher {
             Rejected::Full(_) => Refusal::overloaded("too much work is waiting; try again later"),
             Rejected::Closed(_) => Refusal::stopping(),
         })?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::internal("a worker gave up")))
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Refusal::internal("a worker gave up"))),
+            Err(_) => Err(Refusal::late()),
+        }
     }
 }
 

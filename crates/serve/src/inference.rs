@@ -35,8 +35,8 @@ pub struct Tensor<const N: usize> {
 pub struct Model {
     /// Its name.
     pub name: &'static str,
-    /// The version that is served.
-    pub version: String,
+    /// The versions that answer.
+    pub versions: Vec<String>,
     /// Content vectors.
     pub content: Tensor<2>,
     /// Texts, where they can be embedded here.
@@ -75,14 +75,21 @@ pub struct Inferred {
 
 /// What a model takes and gives. `version` is the one that is meant; any where it is empty.
 pub fn describe(service: &Service, model: &str, version: &str) -> Result<Model, Refusal> {
-    let served = service.registry().served();
-    let (side, requested) = side_of(&served.live, model)?;
-    check_version(served.live.version(), version)?;
+    let registry = service.registry();
+    let served = registry.served();
+    let chosen = match version {
+        "" => served.live.clone(),
+        version => registry.pinned(version).ok_or_else(|| not_served(version))?.loaded,
+    };
+    let (side, requested) = side_of(&chosen, model)?;
+    let second = served.second.iter().map(|(second, _)| second.version());
+    let versions = std::iter::once(served.live.version()).chain(second);
+    let versions = versions.filter(|version| registry.pinned(version).is_some());
     let (width, levels) = (side.content_dim() as i64, side.layout().num_levels() as i64);
     let text = Tensor { name: TEXT, datatype: "BYTES", shape: [-1] };
     Ok(Model {
         name: name_of(requested),
-        version: served.live.version().to_string(),
+        versions: versions.map(str::to_string).collect(),
         content: Tensor { name: CONTENT, datatype: "FP32", shape: [-1, width] },
         text: side.embeds_texts().is_ok().then_some(text),
         codes: Tensor { name: CODES, datatype: "UINT32", shape: [-1, levels] },
@@ -101,8 +108,8 @@ pub async fn infer(
     if let Some(name) = outputs.into_iter().find(|name| name != CODES) {
         return Err(Refusal::invalid(format!("`outputs`: expected `{CODES}`, got {name:?}")));
     }
+    let call = Call { version: (!version.is_empty()).then_some(version), ..call };
     let answer = service.call::<Encode>(call, encode_request(inputs, requested)?).await?;
-    check_version(&answer.answered.version, version)?;
     let shape = [answer.codes.len(), answer.codes.first().map_or(0, Vec::len)];
     let version = answer.answered.version;
     Ok(Inferred { model: name_of(requested), version, shape, codes: answer.codes.concat() })
@@ -154,9 +161,6 @@ fn name_of(side: RequestedSide) -> &'static str {
     Side::from(side).name()
 }
 
-fn check_version(served: &str, meant: &str) -> Result<(), Refusal> {
-    if meant.is_empty() || meant == served {
-        return Ok(());
-    }
-    Err(Refusal::new(Kind::NotFound, format!("version {served} is served, not {meant:?}")))
+fn not_served(version: &str) -> Refusal {
+    Refusal::new(Kind::NotFound, format!("version {version:?} is not served"))
 }

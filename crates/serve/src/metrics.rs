@@ -43,12 +43,12 @@ struct RequestLabels {
     transport: &'static str,
     code: &'static str,
     arm: &'static str,
-    version: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct MethodLabels {
     method: &'static str,
+    arm: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -72,7 +72,6 @@ struct UpsertLabels {
 struct ShadowLabels {
     method: &'static str,
     result: &'static str,
-    version: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -88,18 +87,16 @@ struct QueueLabels {
 
 /// How a request ended.
 #[derive(Clone, Debug)]
-pub struct Ended<'a> {
+pub struct Ended {
     /// Which method, e.g. `lookup`.
     pub method: &'static str,
     /// `http` or `grpc`.
     pub transport: &'static str,
     /// `ok`, or the name of the kind of refusal.
     pub code: &'static str,
-    /// Which artifact answered, and its version; empty where none did.
+    /// Which artifact answered.
     pub arm: &'static str,
-    /// Its version.
-    pub version: &'a str,
-    /// Rows asked for.
+    /// Rows answered.
     pub rows: usize,
     /// How long it took, from the first byte of its body to its answer.
     pub took: Duration,
@@ -137,12 +134,12 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a request.
-    pub fn ended(&self, ended: &Ended<'_>) {
-        let Ended { method, transport, code, arm, version, rows, took } = *ended;
-        let labels = RequestLabels { method, transport, code, arm, version: version.to_string() };
-        self.requests.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&MethodLabels { method }).observe(took.as_secs_f64());
-        self.rows.get_or_create(&MethodLabels { method }).inc_by(rows as u64);
+    pub fn ended(&self, ended: &Ended) {
+        let Ended { method, transport, code, arm, rows, took } = *ended;
+        self.requests.get_or_create(&RequestLabels { method, transport, code, arm }).inc();
+        let labels = MethodLabels { method, arm };
+        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.rows.get_or_create(&labels).inc_by(rows as u64);
         self.rates.count(if code == "ok" { method } else { "failed" });
     }
 
@@ -164,9 +161,8 @@ impl Metrics {
     }
 
     /// Counts a comparison with an artifact in shadow.
-    pub fn shadowed(&self, method: &'static str, result: &'static str, version: &str) {
-        let labels = ShadowLabels { method, result, version: version.to_string() };
-        self.shadow.get_or_create(&labels).inc();
+    pub fn shadowed(&self, method: &'static str, result: &'static str) {
+        self.shadow.get_or_create(&ShadowLabels { method, result }).inc();
     }
 
     /// Says which versions are served, and no others.
@@ -211,7 +207,7 @@ impl Metrics {
         let this = self.clone();
         registry.register("requests", "Requests answered", this.requests);
         registry.register("request_seconds", "Seconds a request", this.seconds);
-        registry.register("rows", "Rows asked for", this.rows);
+        registry.register("rows", "Rows answered", this.rows);
         registry.register("refused", "Requests refused before they were read", this.refused);
         registry.register("reloads", "Attempts to load a version", this.reloads);
         registry.register("upserts", "Entities that asked for an ID", this.upserts);
@@ -249,17 +245,16 @@ mod tests {
             transport: "http",
             code: "ok",
             arm: "live",
-            version: "abc",
             rows: 100,
             took: Duration::from_millis(3),
         });
         metrics.refused("overloaded");
         let text = metrics.text(Levels { computing: 7, upserting: 0, connections: 2 });
         for line in [
-            r#"das_requests_total{method="lookup",transport="http",code="ok",arm="live",version="abc"} 1"#,
-            r#"das_rows_total{method="lookup"} 100"#,
-            r#"das_request_seconds_bucket{le="0.002",method="lookup"} 0"#,
-            r#"das_request_seconds_bucket{le="0.004",method="lookup"} 1"#,
+            r#"das_requests_total{method="lookup",transport="http",code="ok",arm="live"} 1"#,
+            r#"das_rows_total{method="lookup",arm="live"} 100"#,
+            r#"das_request_seconds_bucket{le="0.002",method="lookup",arm="live"} 0"#,
+            r#"das_request_seconds_bucket{le="0.004",method="lookup",arm="live"} 1"#,
             r#"das_refused_total{reason="overloaded"} 1"#,
             r#"das_waiting_rows{queue="compute"} 7"#,
             "das_connections 2",

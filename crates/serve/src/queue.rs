@@ -28,7 +28,8 @@ pub enum Rejected<T> {
 }
 
 impl<T> Queue<T> {
-    /// An empty queue for items of this weight together. A single item may be heavier.
+    /// An empty queue for items of this weight together. A single item may be heavier, and one without weight
+    /// always finds a place.
     pub fn new(capacity: usize) -> Queue<T> {
         let state = State { items: VecDeque::new(), weight: 0, closed: false };
         Queue { state: Mutex::new(state), filled: Condvar::new(), capacity }
@@ -40,7 +41,7 @@ impl<T> Queue<T> {
         if state.closed {
             return Err(Rejected::Closed(item));
         }
-        if state.weight > 0 && state.weight + weight > self.capacity {
+        if weight > 0 && state.weight > 0 && state.weight + weight > self.capacity {
             return Err(Rejected::Full(item));
         }
         state.weight += weight;
@@ -84,6 +85,16 @@ impl<T> Queue<T> {
         self.filled.notify_all();
     }
 
+    /// Takes nothing more, and drops what is queued.
+    pub fn abandon(&self) {
+        self.close();
+        let mut state = self.lock();
+        state.weight = 0;
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        drop(items);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // No code runs under the lock that could leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,7 +120,11 @@ mod tests {
         let queue = Queue::new(3);
         assert!(queue.push(5, 'a').is_ok());
         assert_eq!(queue.push(1, 'b'), Err(Rejected::Full('b')));
-        assert_eq!(queue.pop(2), Some(vec!['a']));
+        assert!(queue.push(0, 'c').is_ok());
+        assert_eq!(queue.pop(6), Some(vec!['a', 'c']));
+        queue.push(1, 'd').unwrap();
+        queue.abandon();
+        assert_eq!((queue.pop(1), queue.weight()), (None, 0));
     }
 
     #[test]

@@ -143,6 +143,19 @@ impl Registry {
         Some(live)
     }
 
+    /// The artifact of this version, if it answers requests.
+    pub fn pinned(&self, version: &str) -> Option<Chosen> {
+        let served = self.served.load();
+        let chosen = |loaded: &Arc<Loaded>, arm| {
+            let shadow = None;
+            (loaded.version() == version).then(|| Chosen { loaded: loaded.clone(), arm, shadow })
+        };
+        chosen(&served.live, Arm::Live).or_else(|| match &served.second {
+            Some((loaded, Experiment::Split { .. })) => chosen(loaded, Arm::Second),
+            _ => None,
+        })
+    }
+
     /// Sets what the second artifact does; refused where there is none.
     pub fn experiment(&self, experiment: Experiment) -> Result<(), Refusal> {
         let experiment = experiment.check()?;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::grpc;
 use crate::http::{App, router};
 use crate::metrics::Metrics;
-use crate::online::{Committer, Store};
+use crate::online::{CarriedOver, Committer, Store};
 use crate::registry::{Experiment, Registry};
 use crate::server::{is_private, serve, tls};
 use crate::service::Service;
@@ -92,10 +92,7 @@ pub fn run(
     let batcher =
         Batcher::start(threads(config.compute_threads), COMPUTED, config.limits.queue_rows)?;
     runtime.block_on(async {
-        activate(&committer, &live).await?;
-        if let Some((second, _)) = &second {
-            activate(&committer, second).await?;
-        }
+        activate(&committer, &live, second.as_ref().map(|(second, _)| second)).await?;
         let metrics = Metrics::default();
         let registry = Registry::new(live, second);
         let service = Service::new(registry, batcher, committer, config.limits, metrics.clone());
@@ -131,13 +128,23 @@ pub fn run(
     })
 }
 
-async fn activate(committer: &Committer, loaded: &Arc<Loaded>) -> Result<()> {
-    let carried = committer.activate(loaded.clone()).await?;
-    let version = loaded.version();
-    tracing::info!(version, carried = carried.carried, left = carried.left, "artifact loaded");
-    if carried.left > 0 {
-        let left = carried.left;
-        tracing::warn!(version, left, "entities of the store cannot be encoded by this artifact");
+async fn activate(
+    committer: &Committer,
+    live: &Arc<Loaded>,
+    second: Option<&Arc<Loaded>>,
+) -> Result<()> {
+    let artifacts: Vec<Arc<Loaded>> = std::iter::once(live).chain(second).cloned().collect();
+    let carried = committer.activate(artifacts.clone()).await?;
+    for (loaded, CarriedOver { carried, left }) in artifacts.iter().zip(carried) {
+        let version = loaded.version();
+        tracing::info!(version, carried, left, "artifact loaded");
+        if left > 0 {
+            tracing::warn!(
+                version,
+                left,
+                "entities of the store cannot be encoded by this artifact"
+            );
+        }
     }
     Ok(())
 }

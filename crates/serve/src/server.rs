@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,10 +27,11 @@ use crate::http::App;
 
 /// How often an idle connection of HTTP/2 is asked whether its client is still there.
 const PING: Duration = Duration::from_secs(20);
-/// A connection on which nothing arrives for so long is ended.
-const IDLE: Duration = Duration::from_secs(90);
+/// A connection on which nothing arrives for so long is ended. Longer than any answer takes: while a request is
+/// worked on, nothing need arrive.
+const IDLE: Duration = Duration::from_secs(900);
 /// Requests at a time on a connection of HTTP/2.
-const STREAMS: u32 = 256;
+const STREAMS: u32 = 64;
 /// Bytes of the head of a request.
 const HEAD_BYTES: usize = 32 << 10;
 /// Pause after a connection could not be accepted, for example for want of file handles.
@@ -96,9 +97,8 @@ pub async fn serve(
         let (connection, watcher) = (connection.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            connection.app.connections.fetch_add(1, Ordering::Relaxed);
+            let _counted = Counted::new(&connection.app.connections);
             connection.accept(stream, watcher).await;
-            connection.app.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
     app.stopping.store(true, Ordering::Relaxed);
@@ -106,6 +106,22 @@ pub async fn serve(
     tracing::info!("stopping: finishing what was admitted");
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were cut off: they took too long");
+    }
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Counted<'_> {
+    fn new(number: &AtomicUsize) -> Counted<'_> {
+        number.fetch_add(1, Ordering::Relaxed);
+        Counted(number)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -123,7 +139,11 @@ impl Connection {
         // Small answers go out at once. A stream that refuses is answered all the same.
         let _ = stream.set_nodelay(true);
         match &self.tls {
-            None => self.answer(stream, watcher).await,
+            // Who connects is to say something.
+            None => match tokio::time::timeout(self.limits.head_timeout, stream.readable()).await {
+                Ok(Ok(())) => self.answer(stream, watcher).await,
+                Ok(Err(_)) | Err(_) => self.app.service.metrics().refused("silent"),
+            },
             Some(tls) => {
                 let handshake = tokio::time::timeout(self.limits.head_timeout, tls.accept(stream));
                 match handshake.await {

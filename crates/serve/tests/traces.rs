@@ -27,7 +27,7 @@ impl Traced {
         self.exported.reset();
         let deadline = Instant::now() + Duration::from_secs(30);
         let trace = Remote { parent, state: Some("vendor=1") };
-        let call = Call { user: None, deadline, transport: "grpc", trace };
+        let call = Call { user: None, deadline, transport: "grpc", version: None, trace };
         let _ = self.running.runtime.block_on(self.running.service.call::<M>(call, request));
         self.exported.get_finished_spans().unwrap()
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use arc_swap::ArcSwap;
 use das_content::{DESCRIPTION_FILE, Embedder, Models};
 use das_core::artifact::{
     Artifact, MANIFEST_FILE, MODEL_FILE, SideManifest, embedder_file, recommender_file,
@@ -13,7 +14,7 @@ use das_nn::Device;
 use das_recommend::Retriever;
 use rayon::prelude::*;
 
-use super::{Loaded, LoadedRetriever, ServedSide, VERSION_LENGTH};
+use super::{Loaded, LoadedRetriever, ServedSide};
 use crate::error::{Error, Result};
 
 /// Rows counted at a time.
@@ -36,11 +37,7 @@ pub struct Source {
 pub fn load(source: &Source) -> Result<Loaded> {
     let artifact = Artifact::open(&source.folder)?;
     let manifest = artifact.manifest().clone();
-    let version = files::sha256_file(&source.folder.join(MANIFEST_FILE))?;
-    // A folder that was replaced meanwhile is opened again by whoever watches it.
-    if *Artifact::open(&source.folder)?.manifest() != manifest {
-        return Err(Error::Invalid("the artifact was replaced while it was being read".into()));
-    }
+    let sha256 = files::sha256_file(&source.folder.join(MANIFEST_FILE))?;
     let tokenizer = load_tokenizer(&artifact.bytes(MODEL_FILE)?)?;
     let mut sides = [None, None];
     for (&side, described) in &manifest.sides {
@@ -61,8 +58,14 @@ pub fn load(source: &Source) -> Result<Loaded> {
         sides[side as usize] = Some(load_side(&artifact, side, described, source)?);
     }
     let retriever = load_retriever(&artifact, sides[Side::Item as usize].as_ref())?;
-    let version = version[..VERSION_LENGTH].to_string();
-    let loaded = Loaded { version, manifest, tokenizer, sides, retriever };
+    // A folder that was replaced meanwhile is opened again by whoever watches it.
+    let manifest_path = source.folder.join(MANIFEST_FILE);
+    if files::sha256_file(&manifest_path)? != sha256
+        || Artifact::open(&source.folder)?.manifest() != &manifest
+    {
+        return Err(Error::Invalid("the artifact was replaced while it was being read".into()));
+    }
+    let loaded = Loaded { sha256, manifest, tokenizer, sides, retriever };
     warm(&loaded)?;
     Ok(loaded)
 }
@@ -79,7 +82,8 @@ fn load_side(
     };
     let usage = usage(&index);
     let embedder = open_embedder(artifact, side, described, source)?;
-    Ok(ServedSide { side, described: described.clone(), index, embedder, usage })
+    let doubled = ArcSwap::default();
+    Ok(ServedSide { side, described: described.clone(), index, embedder, usage, doubled })
 }
 
 /// The index of an artifact that was published without; it lives in a file without a name.

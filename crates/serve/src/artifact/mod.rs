@@ -17,7 +17,8 @@ const VERSION_LENGTH: usize = 16;
 
 /// An artifact in memory, checked and ready. Nothing of it changes.
 pub struct Loaded {
-    version: String,
+    /// SHA-256 of the manifest's file.
+    sha256: String,
     manifest: Manifest,
     tokenizer: Box<dyn Tokenizer>,
     sides: [Option<ServedSide>; 2],
@@ -28,7 +29,12 @@ impl Loaded {
     /// Tells it from every other artifact: the first digits of the SHA-256 of its manifest, which lists
     /// the SHA-256 of every file.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.sha256[..VERSION_LENGTH]
+    }
+
+    /// SHA-256 of its manifest's file.
+    pub fn manifest_sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// In which space its codes have meaning, see [`Manifest::id_space`].
@@ -64,6 +70,6 @@ impl Loaded {
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Loaded").field("version", &self.version()).finish_non_exhaustive()
     }
 }

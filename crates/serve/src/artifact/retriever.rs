@@ -7,6 +7,9 @@ use das_recommend::generative::Seen;
 
 use crate::error::{Error, Refusal, Result};
 
+/// The beam is made wider by at most so many items that may not be returned.
+const MOST_LEFT_OUT: usize = 200;
+
 /// A retriever, and where the items of the index stand in its catalogue.
 #[derive(Debug)]
 pub struct LoadedRetriever {
@@ -59,7 +62,10 @@ impl LoadedRetriever {
         let histories: Vec<Vec<u32>> = histories.iter().map(rows).collect();
         let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
         let seen = if exclude_seen { Seen::Excluded } else { Seen::Included };
-        let width = self.model.config().beam.max(k);
+        // Room for what is left out again.
+        let left_out = histories.iter().map(|history| history.len()).max().unwrap_or(0);
+        let left_out = if exclude_seen { left_out.min(MOST_LEFT_OUT) } else { 0 };
+        let width = self.model.config().beam.max(k + left_out);
         let found =
             self.model.beam_search(&histories, width, k, seen).map_err(Refusal::internal)?;
         let items = |found: Vec<das_recommend::Retrieved>| -> Vec<Found> {

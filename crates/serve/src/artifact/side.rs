@@ -1,5 +1,9 @@
 //! One side of an artifact.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use das_content::Embedder;
 use das_core::artifact::SideManifest;
 use das_core::progress::{Cancel, Silent};
@@ -20,6 +24,8 @@ pub struct ServedSide {
     pub(super) embedder: Result<Box<dyn Embedder>, String>,
     /// How many ids have each code, level by level, suffix included.
     pub(super) usage: Vec<Vec<u32>>,
+    /// Entities of the store of later ones that this side was published with after all.
+    pub(super) doubled: ArcSwap<BTreeSet<(Vec<u32>, String)>>,
 }
 
 impl ServedSide {
@@ -67,6 +73,24 @@ impl ServedSide {
         Ok(made.matrix.values().to_vec())
     }
 
+    /// Entities of the store of later ones that this side was published with too, as another artifact of the same
+    /// space was not: IDs and ids.
+    pub fn doubled(&self) -> Arc<BTreeSet<(Vec<u32>, String)>> {
+        self.doubled.load_full()
+    }
+
+    /// Notes all of them.
+    pub(crate) fn set_doubled(&self, doubled: BTreeSet<(Vec<u32>, String)>) {
+        self.doubled.store(Arc::new(doubled));
+    }
+
+    /// Notes one more.
+    pub(crate) fn add_doubled(&self, codes: &[u32], id: &str) {
+        let mut doubled = BTreeSet::clone(&self.doubled());
+        doubled.insert((codes.to_vec(), id.to_string()));
+        self.set_doubled(doubled);
+    }
+
     /// The row of an id; none where publication did not know it.
     pub fn row_of(&self, id: &Id) -> Option<u32> {
         match id {
@@ -85,6 +109,12 @@ impl ServedSide {
             },
             (_, Id::Text(text)) => Ok(text.clone()),
         }
+    }
+
+    /// Whether a spelled id can be one of this side's: where ids are integers, an integer as it is spelled.
+    pub fn can_have(&self, id: &str) -> bool {
+        self.index.type_name() != "int64"
+            || id.parse::<i64>().is_ok_and(|number| number.to_string() == id)
     }
 
     /// An id of the index as clients get it.

@@ -13,7 +13,6 @@ use super::stubs::inference::{
     ServerReadyResponse,
 };
 use super::{Grpc, status};
-use crate::auth::Access;
 use crate::error::Refusal;
 use crate::inference::{CODES, Input, PLATFORM, Tensor, describe, infer};
 
@@ -62,7 +61,7 @@ impl GrpcInferenceService for Grpc {
         let text = model.text.map(tensor);
         Ok(Response::new(ModelMetadataResponse {
             name,
-            versions: vec![model.version],
+            versions: model.versions,
             platform: PLATFORM.to_string(),
             inputs: std::iter::once(tensor(model.content)).chain(text).collect(),
             outputs: vec![tensor(model.codes)],
@@ -74,9 +73,9 @@ impl GrpcInferenceService for Grpc {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let _place = self.enter(&metadata, Access::Read)?;
         let call = self.call(&metadata).map_err(status)?;
-        let inputs = inputs(message.inputs, message.raw_input_contents).map_err(status)?;
+        let inputs = inputs(message.inputs, message.raw_input_contents);
+        let inputs = self.0.counted(inputs).map_err(status)?;
         let model = (message.model_name.as_str(), message.model_version.as_str());
         let outputs = message.outputs.into_iter().map(|output| output.name);
         let inferred =

@@ -13,7 +13,8 @@ pub mod stubs {
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::SemaphorePermit;
+use axum::extract::State;
+use axum::middleware::{self, Next};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 
@@ -35,7 +36,7 @@ pub struct Grpc(Arc<App>);
 pub fn routes(app: Arc<App>) -> axum::Router {
     let limits = app.service.limits();
     let (most, largest) = (limits.body_bytes, limits.unpacked_bytes);
-    let grpc = Grpc(app);
+    let grpc = Grpc(app.clone());
     let das = DasServer::new(grpc.clone())
         .max_decoding_message_size(most)
         .max_encoding_message_size(largest);
@@ -45,30 +46,52 @@ pub fn routes(app: Arc<App>) -> axum::Router {
     axum::Router::new()
         .route_service("/das.v1.Das/{*method}", das)
         .route_service("/inference.GRPCInferenceService/{*method}", inference)
+        .layer(middleware::from_fn_with_state(app, admit))
+}
+
+/// What a method needs; none where everybody may call it: health and metadata.
+fn access_of(path: &str) -> Option<Access> {
+    match path.strip_prefix("/das.v1.Das/") {
+        Some("Upsert") => Some(Access::Admin),
+        Some(_) => Some(Access::Read),
+        None if path.ends_with("/ModelInfer") => Some(Access::Read),
+        None => None,
+    }
+}
+
+/// Checks the key of a request and finds a place for it, before its message is read.
+async fn admit(
+    State(app): State<Arc<App>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> axum::response::Response {
+    let Some(access) = access_of(request.uri().path()) else { return next.run(request).await };
+    let entered = app.authorize(request.headers(), access).and_then(|()| app.enter(access));
+    let _place = match entered {
+        Ok(place) => place,
+        Err(refusal) => return status(refusal).into_http(),
+    };
+    // The message has to arrive, and then to be answered.
+    let limits = app.service.limits();
+    let answered = next.run(request);
+    match tokio::time::timeout(limits.body_timeout + limits.max_timeout, answered).await {
+        Ok(answer) => answer,
+        Err(_) => status(Refusal::late()).into_http(),
+    }
 }
 
 impl Grpc {
-    /// Answers by a method: checks the key, takes a place, converts, asks, and converts back.
-    async fn answer<M: Method, Q, A>(
-        &self,
-        request: Request<Q>,
-        access: Access,
-    ) -> Result<Response<A>, Status>
+    /// Answers by a method: converts, asks, and converts back.
+    async fn answer<M: Method, Q, A>(&self, request: Request<Q>) -> Result<Response<A>, Status>
     where
         Q: Ask<M>,
         M::Answer: Answer<A>,
     {
         let (metadata, _, message) = request.into_parts();
-        let _place = self.enter(&metadata, access)?;
         let call = self.call(&metadata).map_err(status)?;
-        let asked = message.ask().map_err(status)?;
+        let asked = self.0.counted(message.ask()).map_err(status)?;
         let answer = self.0.service.call::<M>(call, asked).await.map_err(status)?;
         Ok(Response::new(answer.answer()))
-    }
-
-    /// Checks the key of a request and finds a place for it.
-    fn enter(&self, metadata: &MetadataMap, access: Access) -> Result<SemaphorePermit<'_>, Status> {
-        self.0.authorize(metadata.as_ref(), access).and_then(|()| self.0.enter()).map_err(status)
     }
 
     fn call<'a>(&self, metadata: &'a MetadataMap) -> Result<Call<'a>, Refusal> {
@@ -83,7 +106,7 @@ impl Grpc {
         let user = user.map_err(|_| Refusal::invalid("x-das-user: expected visible ASCII"))?;
         let deadline = Instant::now() + timeout.min(limits.max_timeout);
         let trace = Remote::of(metadata.as_ref());
-        Ok(Call { user, deadline, transport: "grpc", trace })
+        Ok(Call { user, deadline, transport: "grpc", version: None, trace })
     }
 }
 
@@ -127,21 +150,20 @@ fn status(refusal: Refusal) -> Status {
 }
 
 macro_rules! methods {
-    ($($name:ident $method:ident $access:ident $request:ident $answer:ident,)*) => {
+    ($($name:ident $method:ident $request:ident $answer:ident,)*) => {
         #[tonic::async_trait]
         impl Das for Grpc {
             $(async fn $name(
                 &self,
                 request: Request<das_v1::$request>,
             ) -> Result<Response<das_v1::$answer>, Status> {
-                self.answer::<$method, _, _>(request, Access::$access).await
+                self.answer::<$method, _, _>(request).await
             })*
 
             async fn artifact(
                 &self,
-                request: Request<das_v1::ArtifactRequest>,
+                _request: Request<das_v1::ArtifactRequest>,
             ) -> Result<Response<das_v1::ArtifactAnswer>, Status> {
-                self.0.authorize(request.metadata().as_ref(), Access::Read).map_err(status)?;
                 let info = self.0.service.info().map_err(status)?;
                 let json = serde_json::to_string(&info).map_err(Refusal::internal).map_err(status)?;
                 Ok(Response::new(das_v1::ArtifactAnswer { json }))
@@ -151,12 +173,12 @@ macro_rules! methods {
 }
 
 methods! {
-    lookup Lookup Read LookupRequest LookupAnswer,
-    encode Encode Read EncodeRequest EncodeAnswer,
-    upsert Upsert Admin UpsertRequest UpsertAnswer,
-    items Items Read ItemsRequest ItemsAnswer,
-    neighbours Neighbours Read NeighboursRequest NeighboursAnswer,
-    retrieve Retrieve Read RetrieveRequest RetrieveAnswer,
+    lookup Lookup LookupRequest LookupAnswer,
+    encode Encode EncodeRequest EncodeAnswer,
+    upsert Upsert UpsertRequest UpsertAnswer,
+    items Items ItemsRequest ItemsAnswer,
+    neighbours Neighbours NeighboursRequest NeighboursAnswer,
+    retrieve Retrieve RetrieveRequest RetrieveAnswer,
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ pub(super) async fn reload(
     query: Result<Query<ReloadQuery>, QueryRejection>,
 ) -> Result<Json<Reloaded>, Refusal> {
     let Query(ReloadQuery { arm }) = query.map_err(|error| Refusal::invalid(error.body_text()))?;
-    app.admin.reload(arm).await.map(Json)
+    // To the end, whether or not its client waits for it.
+    let reloading = tokio::spawn(async move { app.admin.reload(arm).await });
+    reloading.await.map_err(Refusal::internal)?.map(Json)
 }
 
 pub(super) async fn roll_back(State(app): State<Arc<App>>) -> Result<Json<Reloaded>, Refusal> {

@@ -1,6 +1,7 @@
 //! Bodies: bounded as sent and unpacked, read within a time, then parsed.
 
 use std::io::Read;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
@@ -13,6 +14,8 @@ use crate::error::{Kind, Refusal};
 
 /// Larger bodies are unpacked and parsed where waiting for it holds up nobody else.
 const LARGE: usize = 256 << 10;
+/// How long the body of a request that was refused is read.
+const DISCARDING: Duration = Duration::from_secs(1);
 
 /// Reads and parses a JSON body, which may be packed by gzip.
 pub(super) async fn json<T: DeserializeOwned + Send>(
@@ -65,9 +68,18 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     }
 }
 
-/// Reads a body away, as far as it is not too large or too slow.
-pub(super) async fn discard(body: Body, limits: &Limits) {
-    let _ = read(body, limits).await;
+/// Reads a small body away, so that its connection can be used again; a larger or slower one ends it.
+pub(super) async fn discard(body: Body) {
+    let reading = async {
+        let (mut body, mut read) = (body, 0);
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > LARGE {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARDING, reading).await;
 }
 
 /// Unpacks gzip, up to `most` bytes.

@@ -122,7 +122,7 @@ fn describe(app: &App, model: &str, version: &str) -> Result<Json<Value>, Refusa
     let inputs: Vec<Value> = std::iter::once(tensor(model.content)).chain(text).collect();
     Ok(Json(json!({
         "name": model.name,
-        "versions": [model.version],
+        "versions": model.versions,
         "platform": PLATFORM,
         "inputs": inputs,
         "outputs": [tensor(model.codes)],
@@ -144,8 +144,9 @@ async fn answer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<InferAnswer>, Refusal> {
-    let call = app.call(headers)?;
-    let request: InferRequest = body::json(headers, body, app.service.limits()).await?;
+    let call = app.counted(app.call(headers))?;
+    let request = body::json(headers, body, app.service.limits()).await;
+    let request: InferRequest = app.counted(request)?;
     let inputs = request.inputs.into_iter().map(|tensor| {
         let InputTensor { name, shape, datatype, data: Flat { numbers, texts } } = tensor;
         Input { name, datatype, shape, numbers, texts }

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::admin::Admin;
 use crate::auth::{Access, Keys};
-use crate::error::Refusal;
+use crate::error::{Kind, Refusal};
 use crate::service::{Call, Service};
 use crate::trace::Remote;
 
@@ -48,8 +48,9 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// Who may.
     pub keys: Keys,
-    /// Places for requests that are worked on.
-    pub admission: Arc<Semaphore>,
+    /// Places for requests that are worked on: those that ask, and those that change something, so that neither
+    /// waits for the other.
+    pub admission: [Semaphore; 2],
     /// Connections that are open.
     pub connections: AtomicUsize,
     /// Whether the service is about to stop: it answers what it admitted and says that it is not ready.
@@ -59,7 +60,7 @@ pub struct App {
 impl App {
     /// Shares a service; its limits say how many requests are worked on at a time.
     pub fn new(service: Arc<Service>, admin: Arc<Admin>, keys: Keys) -> App {
-        let admission = Arc::new(Semaphore::new(service.limits().requests));
+        let admission = [(); 2].map(|()| Semaphore::new(service.limits().requests));
         App {
             service,
             admin,
@@ -72,7 +73,18 @@ impl App {
 
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed)
+        self.not_ready().is_none()
+    }
+
+    /// Why new requests should go elsewhere.
+    fn not_ready(&self) -> Option<&'static str> {
+        if self.stopping.load(Ordering::Relaxed) {
+            Some("stopping\n")
+        } else if !self.service.committer().is_healthy() {
+            Some("new entities get no IDs: the store failed, see the log\n")
+        } else {
+            None
+        }
     }
 
     /// Refuses a request whose key does not open what it asks for.
@@ -82,16 +94,17 @@ impl App {
 
     /// A place to work on a request; refused at once if there is none: what waits longer than its client
     /// does is work for nobody.
-    pub(crate) fn enter(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        if !self.is_ready() {
+    pub(crate) fn enter(&self, access: Access) -> Result<SemaphorePermit<'_>, Refusal> {
+        if self.stopping.load(Ordering::Relaxed) {
             return self.counted(Err(Refusal::stopping()));
         }
         let message = "too many requests are being worked on; try again later";
-        self.counted(self.admission.try_acquire().map_err(|_| Refusal::overloaded(message)))
+        let place = self.admission[access as usize].try_acquire();
+        self.counted(place.map_err(|_| Refusal::overloaded(message)))
     }
 
-    /// Counts a refusal that comes before a request is read.
-    fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+    /// Counts a refusal that comes before a request is understood.
+    pub(crate) fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
         result.inspect_err(|refusal| self.service.metrics().refused(refusal.kind.name()))
     }
 
@@ -113,28 +126,33 @@ impl App {
             Refusal::invalid(format!("header {USER_HEADER}: expected visible ASCII"))
         })?;
         let deadline = Instant::now() + timeout.min(limits.max_timeout);
-        Ok(Call { user, deadline, transport: "http", trace: Remote::of(headers) })
+        let trace = Remote::of(headers);
+        Ok(Call { user, deadline, transport: "http", version: None, trace })
     }
 
     /// How this service asks itself.
     pub(crate) fn internal_call(&self) -> Call<'static> {
         let deadline = Instant::now() + self.service.limits().timeout;
-        Call { user: None, deadline, transport: "page", trace: Remote::default() }
+        let trace = Remote::default();
+        Call { user: None, deadline, transport: "page", version: None, trace }
     }
 }
 
 /// The key that a request comes with: a bearer's, a header of its own, or the password of a browser.
 fn key_of(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let authorization = header(AUTHORIZATION.as_str()).unwrap_or_default();
-    if let Some(key) = authorization.strip_prefix("Bearer ") {
-        return Some(key.to_string());
-    }
-    if let Some(pair) = authorization.strip_prefix("Basic ") {
-        let pair = String::from_utf8(BASE64_STANDARD.decode(pair).ok()?).ok()?;
-        return pair.split_once(':').map(|(_, password)| password.to_string());
-    }
-    header(KEY_HEADER).map(str::to_string)
+    let authorization = header(AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
+    let key = match authorization {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Some(key.to_string()),
+        Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => password(pair),
+        _ => None,
+    };
+    key.or_else(|| header(KEY_HEADER).map(str::to_string))
+}
+
+fn password(pair: &str) -> Option<String> {
+    let pair = String::from_utf8(BASE64_STANDARD.decode(pair.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_string())
 }
 
 /// All paths.
@@ -152,7 +170,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
     let changing = Router::new()
         .route("/v1/upsert", post(v1::upsert))
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
+        .route_layer(middleware::from_fn_with_state(app.clone(), admit_change))
         .route("/v1/upserts.parquet", get(admin::export))
         .route("/admin/reload", post(admin::reload))
         .route("/admin/rollback", post(admin::roll_back))
@@ -198,7 +216,20 @@ async fn may_change(
     next: Next,
 ) -> Result<Response, Refusal> {
     app.authorize(request.headers(), Access::Admin)?;
+    app.counted(not_of_another_site(request.headers()))?;
     Ok(next.run(request).await)
+}
+
+/// Refuses what a browser sends on behalf of another site: it would send the key that it has stored, too.
+fn not_of_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let own_site = matches!(header("sec-fetch-site"), None | Some("same-origin" | "none"));
+    let origin = header("origin").map(|origin| origin.split_once("://").map(|(_, host)| host));
+    let own_origin = origin.is_none_or(|host| host == header("host"));
+    if own_site && own_origin {
+        return Ok(());
+    }
+    Err(Refusal::new(Kind::Forbidden, "a page of another site may not change what is served"))
 }
 
 async fn admit(
@@ -206,11 +237,28 @@ async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    match app.enter() {
+    admit_among(&app, Access::Read, request, next).await
+}
+
+async fn admit_change(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    admit_among(&app, Access::Admin, request, next).await
+}
+
+async fn admit_among(
+    app: &App,
+    access: Access,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    match app.enter(access) {
         Ok(_place) => Ok(next.run(request).await),
         Err(refusal) => {
             // A body that was never read would cost the client its connection.
-            body::discard(request.into_body(), app.service.limits()).await;
+            body::discard(request.into_body()).await;
             Err(refusal)
         }
     }

@@ -26,8 +26,9 @@ macro_rules! posted {
             headers: HeaderMap,
             body: Body,
         ) -> Answer<$method> {
-            let call = app.call(&headers)?;
-            let request = body::parsed(&headers, body, app.service.limits(), $parse).await?;
+            let call = app.counted(app.call(&headers))?;
+            let request = body::parsed(&headers, body, app.service.limits(), $parse).await;
+            let request = app.counted(request)?;
             app.service.call::<$method>(call, request).await.map(Json)
         })*
     };

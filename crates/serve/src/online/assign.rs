@@ -16,17 +16,19 @@ use crate::artifact::ServedSide;
 ///   it; where none is free, the learned codes, shared;
 /// - `none`: the learned codes.
 ///
-/// `last` holds the last level of this entity alone, which policies that reassign it need.
+/// `last` holds the last level of this entity alone; policies that reassign it need it.
 pub(super) fn assign(
     sides: &[&ServedSide],
     tables: &Tables<'_>,
     learned: &[u32],
-    last: &LastLevel<'_>,
+    last: Option<&LastLevel<'_>>,
 ) -> Result<Vec<u32>, redb::StorageError> {
-    match sides[0].layout().collision() {
-        CollisionPolicy::None => Ok(learned.to_vec()),
-        CollisionPolicy::Suffix => Ok([learned, &[next_suffix(sides, tables, learned)?]].concat()),
-        CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn => {
+    match (sides[0].layout().collision(), last) {
+        (CollisionPolicy::Suffix, _) => {
+            Ok([learned, &[next_suffix(sides, tables, learned)?]].concat())
+        }
+        (CollisionPolicy::None, _) | (_, None) => Ok(learned.to_vec()),
+        (CollisionPolicy::Greedy | CollisionPolicy::Sinkhorn, Some(last)) => {
             let mut id = learned.to_vec();
             if is_free(sides, tables, &id)? {
                 return Ok(id);

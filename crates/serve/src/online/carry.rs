@@ -1,8 +1,10 @@
 //! Earlier entities under a new artifact.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use das_core::Side;
+use das_core::sid::CollisionPolicy;
 use redb::ReadableTable;
 
 use super::content::Content;
@@ -23,18 +25,23 @@ pub struct CarriedOver {
     pub left: usize,
 }
 
-/// Gives every entity of the store an ID in the space of `loaded`, beside the `active` artifacts.
+/// Whether an artifact can be served with this store: no ID that was given out in its space may be that of another
+/// entity there.
 ///
 /// # Errors
-/// If in its own space `loaded` was published with another ID for an entity than was given out here, or
-/// with its ID for another entity.
+/// If `loaded` was published with another ID for an entity than was given out here, or with its ID for another
+/// entity.
+pub(super) fn check(store: &Store, loaded: &Loaded) -> Result<()> {
+    Side::BOTH.into_iter().try_for_each(|side| agrees(store, loaded, side))
+}
+
+/// Gives every entity of the store an ID in the space of `loaded`, beside the `active` artifacts. Before anything
+/// is given out for it, an artifact is to pass [`check`].
 pub(super) fn carry_over(
     store: &Store,
     loaded: &Arc<Loaded>,
     active: &[Arc<Loaded>],
 ) -> Result<CarriedOver> {
-    // Before anything is given out for an artifact that may be refused.
-    Side::BOTH.into_iter().try_for_each(|side| agrees(store, loaded, side))?;
     let mut carried = CarriedOver::default();
     for side in Side::BOTH {
         let Some(contents) = store.contents(side)? else { continue };
@@ -67,12 +74,15 @@ pub(super) fn carry_over(
     Ok(carried)
 }
 
-/// IDs given out in this space must be those that the artifact was published with, and nobody else's.
+/// IDs given out in this space must be those that the artifact was published with, and nobody else's. Notes which
+/// entities stand in both.
 fn agrees(store: &Store, loaded: &Loaded, side: Side) -> Result<()> {
     let Some(served) = loaded.side(side) else { return Ok(()) };
     let digits = served.layout().num_digits();
     let Some(entries) = store.entries(loaded.id_space(), side, digits)? else { return Ok(()) };
-    let shared = served.layout().collision() == das_core::sid::CollisionPolicy::None;
+    // Other policies have entities share an ID, where they must.
+    let unique = served.layout().collision() == CollisionPolicy::Suffix;
+    let mut doubled = BTreeSet::new();
     let index = served.index();
     let fault = |refusal: crate::error::Refusal| store.fault(refusal);
     for entry in entries.all().map_err(fault)? {
@@ -84,13 +94,18 @@ fn agrees(store: &Store, loaded: &Loaded, side: Side) -> Result<()> {
                  another one for it"
             )));
         }
+        if published.is_some() {
+            doubled.insert((codes, id));
+            continue;
+        }
         let owner = index.places(&codes).next().map(|place| index.id(index.row_at(place)));
-        if let (Some(owner), None, false) = (owner, published, shared) {
+        if let (Some(owner), true) = (owner, unique) {
             return Err(Error::Invalid(format!(
                 "{side} {id} was given the ID {codes:?} in this ID space, and the artifact has it \
                  for {owner}"
             )));
         }
     }
+    served.set_doubled(doubled);
     Ok(())
 }

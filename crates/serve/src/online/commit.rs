@@ -1,6 +1,7 @@
 //! The only writer of the store: gives out IDs, many requests in one durable transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use redb::WriteTransaction;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::carry::{CarriedOver, carry_over};
+use super::carry::{CarriedOver, carry_over, check};
 use super::content::Content;
 use super::give::spaces;
 use super::store::Store;
@@ -25,7 +26,17 @@ const BATCH_ROWS: usize = 4096;
 pub struct Committer {
     store: Arc<Store>,
     queue: Arc<Queue<Message>>,
+    healthy: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A queue that takes nothing more once nobody takes from it: whoever waits is told so, whatever ended the thread.
+struct Abandoning<'a>(&'a Queue<Message>);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// What came of a new entity.
@@ -66,7 +77,7 @@ impl Status {
 #[derive(Debug)]
 enum Message {
     Upsert(Upsert),
-    Activate(Arc<Loaded>, oneshot::Sender<Result<CarriedOver>>),
+    Activate(Vec<Arc<Loaded>>, oneshot::Sender<Result<Vec<CarriedOver>>>),
     Deactivate(String),
 }
 
@@ -83,14 +94,18 @@ impl Committer {
     /// Starts the thread. `capacity` is the number of rows that may wait.
     pub fn start(store: Arc<Store>, capacity: usize) -> Result<Committer> {
         let queue = Arc::new(Queue::new(capacity));
-        let work = Work { store: store.clone(), active: Vec::new() };
+        let healthy = Arc::new(AtomicBool::new(true));
+        let work = Work { store: store.clone(), active: Vec::new(), healthy: healthy.clone() };
         let thread = {
             let queue = queue.clone();
             let thread = std::thread::Builder::new().name("das-upserts".into());
-            thread.spawn(move || work.run(&queue))
+            thread.spawn(move || {
+                let queue = Abandoning(&queue);
+                work.run(queue.0);
+            })
         };
         let thread = thread.map_err(|error| Error::Invalid(format!("no thread: {error}")))?;
-        Ok(Committer { store, queue, thread: Some(thread) })
+        Ok(Committer { store, queue, healthy, thread: Some(thread) })
     }
 
     /// What is stored.
@@ -101,6 +116,12 @@ impl Committer {
     /// Rows that wait.
     pub fn waiting(&self) -> usize {
         self.queue.weight()
+    }
+
+    /// Whether new entities get IDs: the thread lives, and the store took what it was given last.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+            && !self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Gives every entity an ID in all spaces that are served and answers with that of
@@ -116,16 +137,19 @@ impl Committer {
         let weight = rows.len();
         let message = Message::Upsert(Upsert { side, rows, answer_for, deadline, reply });
         self.queue.push(weight, message).map_err(rejected)?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::stopping()))
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Refusal::stopping())),
+            Err(_) => Err(Refusal::late()),
+        }
     }
 
-    /// Makes the store ready for an artifact: every entity is given an ID in its space, and from then on
+    /// Makes the store ready for artifacts: every entity is given an ID in their spaces, and from then on
     /// new ones are too.
     ///
     /// # Errors
     /// An artifact that gives an entity another ID than it was given here in the same space, or its ID
-    /// to another entity.
-    pub async fn activate(&self, loaded: Arc<Loaded>) -> Result<CarriedOver> {
+    /// to another entity; nothing is given out for any of them then.
+    pub async fn activate(&self, loaded: Vec<Arc<Loaded>>) -> Result<Vec<CarriedOver>> {
         let (reply, answer) = oneshot::channel();
         let stopped = || Error::Invalid("the service is stopping".into());
         self.queue.push(0, Message::Activate(loaded, reply)).map_err(|_| stopped())?;
@@ -161,6 +185,8 @@ struct Work {
     store: Arc<Store>,
     /// Every artifact in whose space IDs are given out.
     active: Vec<Arc<Loaded>>,
+    /// Whether the store took what it was given last.
+    healthy: Arc<AtomicBool>,
 }
 
 impl Work {
@@ -198,7 +224,9 @@ impl Work {
         if upserts.is_empty() {
             return;
         }
-        match self.transact(&upserts) {
+        let done = self.transact(&upserts);
+        self.healthy.store(done.is_ok(), Ordering::Relaxed);
+        match done {
             Ok(answers) => {
                 for (upsert, answer) in upserts.into_iter().zip(answers) {
                     let _ = upsert.reply.send(answer);
@@ -260,11 +288,18 @@ impl Work {
         Ok(())
     }
 
-    fn activate(&mut self, loaded: Arc<Loaded>) -> Result<CarriedOver> {
-        let carried = carry_over(&self.store, &loaded, &self.active)?;
-        if self.active.iter().all(|active| active.version() != loaded.version()) {
-            self.active.push(loaded);
+    fn activate(&mut self, artifacts: Vec<Arc<Loaded>>) -> Result<Vec<CarriedOver>> {
+        artifacts.iter().try_for_each(|loaded| check(&self.store, loaded))?;
+        // Each is beside all others, so that none is given what another was published with.
+        let mut active = self.active.clone();
+        for loaded in &artifacts {
+            if active.iter().all(|active| active.version() != loaded.version()) {
+                active.push(loaded.clone());
+            }
         }
+        let carried = artifacts.iter().map(|loaded| carry_over(&self.store, loaded, &active));
+        let carried = carried.collect::<Result<_>>()?;
+        self.active = active;
         Ok(carried)
     }
 }

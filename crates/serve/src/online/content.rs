@@ -21,18 +21,34 @@ pub enum Content {
     },
 }
 
-impl Content {
-    /// The vector that `side` encodes; none where this content is not of its kind.
-    pub fn vector(&self, side: &ServedSide) -> Option<Vec<f32>> {
-        match self {
-            Content::Text(text) => side.embed(&[text]).ok(),
-            Content::Vector { embedder, values } => {
-                let same = embedder.as_ref() == side.embedder_identity();
-                (same && values.len() == side.content_dim()).then(|| values.clone())
-            }
+/// The vectors that `side` encodes, none for content that is not of its kind. Texts are embedded together.
+pub(super) fn vectors(contents: &[&Content], side: &ServedSide) -> Vec<Option<Vec<f32>>> {
+    let texts: Vec<&str> = contents
+        .iter()
+        .filter_map(|content| match content {
+            Content::Text(text) => Some(text.as_str()),
+            Content::Vector { .. } => None,
+        })
+        .collect();
+    let mut embedded = match side.embed(&texts) {
+        Ok(values) => {
+            values.chunks_exact(side.content_dim()).map(|one| Some(one.to_vec())).collect()
         }
+        // One that cannot be embedded is not to be the fault of the others.
+        Err(_) => texts.iter().map(|text| side.embed(&[text]).ok()).collect::<Vec<_>>(),
     }
+    .into_iter();
+    let vector = |content: &&Content| match content {
+        Content::Text(_) => embedded.next().flatten(),
+        Content::Vector { embedder, values } => {
+            let same = embedder.as_ref() == side.embedder_identity();
+            (same && values.len() == side.content_dim()).then(|| values.clone())
+        }
+    };
+    contents.iter().map(vector).collect()
+}
 
+impl Content {
     /// As it is stored.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         match self {

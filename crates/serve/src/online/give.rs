@@ -5,7 +5,7 @@ use das_core::sid::LastLevel;
 use redb::WriteTransaction;
 
 use super::assign::{assign, known};
-use super::content::Content;
+use super::content::{Content, vectors};
 use super::keys;
 use super::store::{Store, Tables};
 use super::{Status, Upserted};
@@ -57,10 +57,14 @@ impl Space<'_> {
         for (id, _) in rows {
             given.push(has(store, &mut tables, &sides, id)?);
         }
-        let new: Vec<usize> = (0..rows.len()).filter(|&row| given[row].is_none()).collect();
-        let vectors = new.iter().map(|&row| rows[row].1.vector(first));
+        // Ids that another artifact's side could have, and this one's could not, have no place here.
+        let new =
+            (0..rows.len()).filter(|&row| given[row].is_none() && first.can_have(rows[row].0));
+        let new: Vec<usize> = new.collect();
+        let contents: Vec<&Content> = new.iter().map(|&row| rows[row].1).collect();
+        let vectors = vectors(&contents, first);
         let (new, vectors): (Vec<usize>, Vec<Vec<f32>>) =
-            new.iter().zip(vectors).filter_map(|(&row, vector)| Some((row, vector?))).unzip();
+            new.into_iter().zip(vectors).filter_map(|(row, vector)| Some((row, vector?))).unzip();
         if new.is_empty() {
             return Ok(given);
         }
@@ -68,6 +72,7 @@ impl Space<'_> {
         let encoded = tokenizer.encode_rows(side, &vectors.concat())?;
         let levels = first.layout().num_levels();
         let dim = encoded.last_residuals.len() / new.len();
+        let reassigns = first.layout().collision().reassigns();
         for (at, &row) in new.iter().enumerate() {
             let id = rows[row].0;
             // The same entity may come twice in one transaction.
@@ -78,8 +83,14 @@ impl Space<'_> {
             }
             let learned = &encoded.codes[at * levels..][..levels];
             let residual = &encoded.last_residuals[at * dim..][..dim];
-            let last = LastLevel::new(residual, tokenizer.last_codebook(side), dim)?;
-            let codes = assign(&sides, &tables, learned, &last);
+            // Content so large that the encoder overflows has no code that means anything.
+            if !residual.iter().all(|value| value.is_finite()) {
+                continue;
+            }
+            let last = reassigns
+                .then(|| LastLevel::new(residual, tokenizer.last_codebook(side), dim))
+                .transpose()?;
+            let codes = assign(&sides, &tables, learned, last.as_ref());
             let codes = codes.map_err(|error| store.fault(error))?;
             keep(store, &mut tables, id, &codes)?;
             given[row] = Some(Upserted { codes, status: Status::New });
@@ -100,8 +111,11 @@ fn has(
     if let Some((side, row)) = sides.iter().zip(&rows).find_map(|(side, row)| Some((side, (*row)?)))
     {
         let codes: Vec<u32> = side.index().codes(row).collect();
-        if rows.contains(&None) {
+        if rows.contains(&None) && known(tables, id).map_err(|error| store.fault(error))?.is_none()
+        {
             keep(store, tables, id, &codes)?;
+            let published = sides.iter().zip(&rows).filter(|(_, row)| row.is_some());
+            published.for_each(|(side, _)| side.add_doubled(&codes, id));
         }
         return Ok(Some(Upserted { codes, status: Status::Published }));
     }

@@ -18,4 +18,4 @@ pub use carry::CarriedOver;
 pub use commit::{Committer, Status, Upserted};
 pub use content::Content;
 pub use export::export;
-pub use store::{Entries, Store};
+pub use store::{Entries, Later, Store};

@@ -1,5 +1,6 @@
 //! The file of entities that came after publication.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use das_core::Side;
@@ -34,6 +35,9 @@ pub struct Entries {
     sids: ReadOnlyTable<Bytes, ()>,
     digits: usize,
 }
+
+/// An ID that was given out, and to whom.
+pub type Later = (Vec<u32>, String);
 
 /// Tables of one side in one ID space, open for writing.
 pub(super) struct Tables<'a> {
@@ -158,34 +162,28 @@ impl Entries {
         Ok(found.map(|codes| keys::codes_of(codes.value())))
     }
 
-    /// IDs that begin with `prefix`, and whose they are, in ascending order: those after `skip` of them,
-    /// `limit` at most.
+    /// IDs that begin with `prefix`, and whose they are, in ascending order: those after the entry `after`.
     pub fn with_prefix(
         &self,
         prefix: &[u32],
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u32>, String)>, Refusal> {
-        let found = range(&self.sids, prefix).map_err(|error| self.fault(error))?;
-        let entries = found.skip(skip).take(limit).map(|entry| {
-            let (key, _) = entry.map_err(|error| self.fault(error))?;
-            self.entry(key.value())
-        });
-        entries.collect()
-    }
-
-    /// All IDs and whose they are, in ascending order.
-    pub fn all(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(Vec<u32>, String), Refusal>> + '_, Refusal> {
-        let found = range(&self.sids, &[]).map_err(|error| self.fault(error))?;
-        Ok(found.map(|entry| {
+        after: Option<&Later>,
+    ) -> Result<impl Iterator<Item = Result<Later, Refusal>> + '_, Refusal> {
+        let found = match after {
+            None => range(&self.sids, prefix),
+            Some((codes, id)) => range_after(&self.sids, prefix, &keys::of_sid(codes, id)),
+        };
+        Ok(found.map_err(|error| self.fault(error))?.map(|entry| {
             let (key, _) = entry.map_err(|error| self.fault(error))?;
             self.entry(key.value())
         }))
     }
 
-    fn entry(&self, key: &[u8]) -> Result<(Vec<u32>, String), Refusal> {
+    /// All IDs and whose they are, in ascending order.
+    pub fn all(&self) -> Result<impl Iterator<Item = Result<Later, Refusal>> + '_, Refusal> {
+        self.with_prefix(&[], None)
+    }
+
+    fn entry(&self, key: &[u8]) -> Result<Later, Refusal> {
         let entry = keys::sid_of(key, self.digits);
         let (codes, id) = entry.ok_or_else(|| self.fault("a key of another length"))?;
         Ok((codes, id.to_string()))
@@ -213,5 +211,21 @@ pub(super) fn range<'a>(
     match keys::after(&start) {
         Some(end) => sids.range(start.as_slice()..end.as_slice()),
         None => sids.range(start.as_slice()..),
+    }
+}
+
+/// Of these, the ones after a key.
+fn range_after<'a>(
+    sids: &'a impl ReadableTable<Bytes, ()>,
+    prefix: &[u32],
+    key: &[u8],
+) -> Result<redb::Range<'a, Bytes, ()>, redb::StorageError> {
+    let end = keys::after(&keys::of_codes(prefix));
+    // A key that lies behind the prefix has nothing after it there.
+    let key = end.as_deref().map_or(key, |end| key.min(end));
+    let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    match end {
+        Bound::Excluded(end) if end == key => sids.range(end..end),
+        end => sids.range::<&[u8]>((Bound::Excluded(key), end)),
     }
 }

@@ -94,7 +94,7 @@ impl Service {
             side: side.side(),
             layout: side.layout().clone(),
             published: side.index().len(),
-            later: later.map_or(Ok(0), |later| later.len())?,
+            later: later.map_or(Ok(0), |later| later.count(&[]))?,
             content_dim: side.content_dim(),
             embedder: side.embedder_identity().cloned(),
             texts: side.embeds_texts().is_ok(),

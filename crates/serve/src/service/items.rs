@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answered, Entity, Method, RequestedSide, Service, check_rows};
 use crate::error::Refusal;
+use crate::online::Later;
 use crate::registry::Chosen;
 
 /// Items of a page where the request does not say.
@@ -76,9 +77,10 @@ impl Method for Items {
             let found = request.prefix.len();
             return Err(Refusal::invalid(format!("`prefix`: {found} codes, IDs have {digits}")));
         }
+        let version = chosen.loaded.version();
         let start = match &request.page {
-            None => 0,
-            Some(page) => page_start(page, chosen.loaded.version())?,
+            None => Start::Published(0),
+            Some(page) => Start::parse(page, version, digits)?,
         };
         let index = side.index();
         let places = index.places(&request.prefix);
@@ -88,25 +90,30 @@ impl Method for Items {
             Some(later) => later.count(&request.prefix)?,
             None => 0,
         };
-        let mut items: Vec<Entity> = places
-            .skip(start)
-            .take(limit)
-            .map(|place| {
-                let row = index.row_at(place);
-                Entity { id: side.id(row), codes: index.codes(row).collect() }
-            })
-            .collect();
+        let (skip, after) = match &start {
+            Start::Published(skip) => (*skip, None),
+            Start::After(entry) => (published, Some(entry)),
+        };
+        let entity = |place| {
+            let row = index.row_at(place);
+            Entity { id: side.id(row), codes: index.codes(row).collect() }
+        };
+        let mut items: Vec<Entity> = places.skip(skip).take(limit).map(entity).collect();
+        let mut next = Some(Start::Published(skip.saturating_add(items.len())))
+            .filter(|_| skip.saturating_add(items.len()) < published || of_later > 0);
         if let (Some(later), true) = (&later, items.len() < limit) {
-            let skip = start.saturating_sub(published);
-            let found = later.with_prefix(&request.prefix, skip, limit - items.len())?;
+            let room = limit - items.len();
+            // One more tells whether there is a next page.
+            let mut found = later.with_prefix(&request.prefix, after, room + 1)?;
+            let more = found.len() > room;
+            found.truncate(room);
+            next = found.last().filter(|_| more).cloned().map(Start::After);
             items.extend(
                 found.into_iter().map(|(codes, id)| Entity { id: side.id_of_spelling(id), codes }),
             );
         }
-        let (total, end) = (published + of_later, start.saturating_add(items.len()));
-        let next = (end < total && !items.is_empty())
-            .then(|| format!("{}-{end}", chosen.loaded.version()));
-        Ok(ItemsAnswer { answered: chosen.answered(), total, items, next })
+        let next = next.map(|next| next.spelled(version));
+        Ok(ItemsAnswer { answered: chosen.answered(), total: published + of_later, items, next })
     }
 
     fn same(a: &ItemsAnswer, b: &ItemsAnswer) -> bool {
@@ -114,17 +121,56 @@ impl Method for Items {
     }
 }
 
-/// Where the page begins, if it was named by this version.
-fn page_start(page: &str, version: &str) -> Result<usize, Refusal> {
-    let invalid = || Refusal::invalid("`page`: expected the `next` of the page before");
-    let (of, start) = page.split_once('-').ok_or_else(invalid)?;
-    let start = start.parse().map_err(|_| invalid())?;
-    if of != version {
-        return Err(Refusal::invalid(format!(
-            "`page`: it was begun under version {of}, {version} is served now; begin again"
-        )));
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Start {
+    /// After so many of publication.
+    Published(usize),
+    /// After this later one, wherever it stands by then.
+    After(Later),
+}
+
+impl Start {
+    /// As clients get it: the version and a number, or the version, `x`, and the key of the entry.
+    fn spelled(&self, version: &str) -> String {
+        match self {
+            Start::Published(number) => format!("{version}-{number}"),
+            Start::After((codes, id)) => {
+                let codes = codes.iter().flat_map(|code| code.to_be_bytes());
+                let hex = codes.chain(id.bytes()).map(|byte| format!("{byte:02x}"));
+                format!("{version}-x{}", hex.collect::<String>())
+            }
+        }
     }
-    Ok(start)
+
+    /// Reads [`Start::spelled`], if it is of this version.
+    fn parse(page: &str, version: &str, digits: usize) -> Result<Start, Refusal> {
+        let invalid = || Refusal::invalid("`page`: expected the `next` of the page before");
+        let (of, start) = page.split_once('-').ok_or_else(invalid)?;
+        let start = match start.strip_prefix('x') {
+            None => Start::Published(start.parse().map_err(|_| invalid())?),
+            Some(hex) => Start::After(entry_of(hex, digits).ok_or_else(invalid)?),
+        };
+        if of != version {
+            return Err(Refusal::invalid(format!(
+                "`page`: it was begun under version {of}, {version} is served now; begin again"
+            )));
+        }
+        Ok(start)
+    }
+}
+
+fn entry_of(hex: &str, digits: usize) -> Option<Later> {
+    let bytes: Option<Vec<u8>> = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    let bytes = bytes.filter(|_| hex.len() % 2 == 0)?;
+    let (codes, id) = bytes.split_at_checked(digits * 4)?;
+    let (codes, _) = codes.as_chunks::<4>();
+    let codes = codes.iter().map(|code| u32::from_be_bytes(*code)).collect();
+    Some((codes, std::str::from_utf8(id).ok()?.to_string()))
 }
 
 #[cfg(test)]
@@ -133,10 +179,24 @@ mod tests {
 
     #[test]
     fn a_page_is_of_its_version() {
-        assert_eq!(page_start("abc-17", "abc"), Ok(17));
-        assert!(page_start("abd-17", "abc").unwrap_err().message.contains("begin again"));
-        for bad in ["", "abc", "abc-", "abc-x", "abc--1", "abc-99999999999999999999999"] {
-            assert!(page_start(bad, "abc").is_err(), "{bad}");
+        let entry = (vec![3, 299], "ä".to_string());
+        for start in [Start::Published(17), Start::After(entry)] {
+            let page = start.spelled("abc");
+            assert_eq!(Start::parse(&page, "abc", 2), Ok(start));
+            let refused = Start::parse(&page, "abd", 2).unwrap_err();
+            assert!(refused.message.contains("begin again"), "{refused}");
+        }
+        for bad in [
+            "",
+            "abc",
+            "abc-",
+            "abc-x",
+            "abc-x0",
+            "abc-xzz",
+            "abc--1",
+            "abc-99999999999999999999999",
+        ] {
+            assert!(Start::parse(bad, "abc", 2).is_err(), "{bad}");
         }
     }
 }

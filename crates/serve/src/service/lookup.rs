@@ -4,10 +4,14 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, Method, RequestedSide, Service, check_rows, codes_of};
+use super::{Answered, Method, RequestedSide, Service, check_rows};
+use crate::artifact::ServedSide;
 use crate::error::Refusal;
 use crate::ids::Id;
 use crate::registry::Chosen;
+
+/// More ids than this are looked up where it holds up nobody else: their pages may have to be read.
+const MANY: usize = 500;
 
 /// Asks for the IDs of entities.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -69,18 +73,40 @@ impl Method for Lookup {
         request: LookupRequest,
     ) -> Result<LookupAnswer, Refusal> {
         check_rows("ids", request.ids.len(), service.limits.lookup_ids)?;
+        let many = request.ids.len() > MANY;
         let side = chosen.side(request.side)?;
-        let later = service.later(&chosen.loaded, side)?;
-        let row = |id: Id| -> Result<LookupRow, Refusal> {
-            let codes = codes_of(side, later.as_ref(), &id)?;
-            let error = codes.is_none().then_some("unknown id");
-            Ok(LookupRow { id, codes, error })
-        };
-        let results = request.ids.into_iter().map(row).collect::<Result<_, _>>()?;
+        let ids = request.ids;
+        let work = || look_up(service, chosen, side, ids);
+        let results = if many { tokio::task::block_in_place(work)? } else { work()? };
         Ok(LookupAnswer { answered: chosen.answered(), results })
     }
 
     fn same(a: &LookupAnswer, b: &LookupAnswer) -> bool {
         a.results == b.results
     }
+}
+
+fn look_up(
+    service: &Service,
+    chosen: &Chosen,
+    side: &ServedSide,
+    ids: Vec<Id>,
+) -> Result<Vec<LookupRow>, Refusal> {
+    let published = |id: &Id| Some(side.index().codes(side.row_of(id)?).collect());
+    let found: Vec<Option<Vec<u32>>> = ids.iter().map(published).collect();
+    // Published IDs are there whatever becomes of the store of later ones.
+    let later = match found.iter().all(Option::is_some) {
+        true => None,
+        false => service.later(&chosen.loaded, side)?,
+    };
+    let row = |(id, published): (Id, Option<Vec<u32>>)| {
+        let codes = match (published, &later) {
+            (Some(codes), _) => Some(codes),
+            (None, Some(later)) => later.codes_of(side, &id)?,
+            (None, None) => None,
+        };
+        let error = codes.is_none().then_some("unknown id");
+        Ok(LookupRow { id, codes, error })
+    };
+    ids.into_iter().zip(found).map(row).collect()
 }

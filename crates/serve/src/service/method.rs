@@ -52,7 +52,12 @@ impl Service {
         request: M::Request,
     ) -> Result<M::Answer, Refusal> {
         let started = Instant::now();
-        let chosen = self.registry.choose(M::user(&request).or(call.user));
+        let chosen = match call.version {
+            None => self.registry.choose(M::user(&request).or(call.user)),
+            Some(version) => self.registry.pinned(version).ok_or_else(|| {
+                Refusal::new(Kind::NotFound, format!("version {version:?} is not served"))
+            })?,
+        };
         let rows = M::rows(&request);
         let repeat = (M::SHADOWED && chosen.shadow.is_some()).then(|| request.clone());
         let span = trace::request(M::NAME, call.transport, rows, call.trace);
@@ -66,8 +71,8 @@ impl Service {
             transport: call.transport,
             code: refused.map_or("ok", Kind::name),
             arm,
-            version,
-            rows,
+            // What was asked for and refused is not work.
+            rows: if refused.is_none() { rows } else { 0 },
             took: started.elapsed(),
         });
         let answer = answer?;
@@ -85,7 +90,7 @@ impl Service {
         expected: M::Answer,
     ) {
         if self.batcher.waiting() > 0 {
-            self.metrics.shadowed(M::NAME, "skipped", shadow.version());
+            self.metrics.shadowed(M::NAME, "skipped");
             return;
         }
         let service = self.clone();
@@ -97,7 +102,7 @@ impl Service {
                 Ok(_) => "different",
                 Err(_) => "failed",
             };
-            service.metrics.shadowed(M::NAME, result, chosen.loaded.version());
+            service.metrics.shadowed(M::NAME, result);
         });
     }
 }

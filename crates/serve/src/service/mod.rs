@@ -4,6 +4,7 @@ mod content;
 mod encode;
 mod info;
 mod items;
+mod later;
 mod lookup;
 mod method;
 mod neighbours;
@@ -24,15 +25,16 @@ pub use neighbours::{Neighbour, Neighbours, NeighboursAnswer, NeighboursRequest}
 pub use retrieve::{Retrieve, RetrieveAnswer, RetrieveRequest, RetrievedItem};
 pub use upsert::{Upsert, UpsertAnswer, UpsertRequest, UpsertRow};
 
-use crate::artifact::{Loaded, ServedSide};
+use crate::artifact::ServedSide;
 use crate::batch::Batcher;
 use crate::config::Limits;
 use crate::error::{Kind, Refusal};
 use crate::ids::{Id, MAX_ID_BYTES};
 use crate::metrics::Metrics;
-use crate::online::{Committer, Entries};
+use crate::online::Committer;
 use crate::registry::{Arm, Chosen, Registry};
 use crate::trace::Remote;
+use later::Later;
 
 /// Answers requests. Shared by all connections.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub struct Call<'a> {
     pub deadline: Instant,
     /// `http` or `grpc`.
     pub transport: &'static str,
+    /// The version that is to answer, whoever the user is.
+    pub version: Option<&'a str>,
     /// The trace that the request is part of.
     pub trace: Remote<'a>,
 }
@@ -133,13 +137,6 @@ impl Service {
     pub fn waiting(&self) -> usize {
         self.batcher.waiting()
     }
-
-    /// What came after the publication of `side`, in the space of `loaded`.
-    fn later(&self, loaded: &Loaded, side: &ServedSide) -> Result<Option<Entries>, Refusal> {
-        let digits = side.layout().num_digits();
-        let entries = self.committer.store().entries(loaded.id_space(), side.side(), digits);
-        entries.map_err(Refusal::internal)
-    }
 }
 
 /// The number of rows of a request, at least one and no more than `most`.
@@ -184,14 +181,11 @@ impl Chosen {
 /// The ID of an entity, published or later.
 fn codes_of(
     side: &ServedSide,
-    later: Option<&Entries>,
+    later: Option<&Later>,
     id: &Id,
 ) -> Result<Option<Vec<u32>>, Refusal> {
     if let Some(row) = side.row_of(id) {
         return Ok(Some(side.index().codes(row).collect()));
     }
-    match (later, side.spelled(id)) {
-        (Some(later), Ok(id)) => later.codes_of(&id),
-        _ => Ok(None),
-    }
+    later.map_or(Ok(None), |later| later.codes_of(side, id))
 }

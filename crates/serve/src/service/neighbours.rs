@@ -116,7 +116,7 @@ impl Method for Neighbours {
             }
             taken = places;
             if let Some(later) = &later {
-                let found = later.with_prefix(&codes[..shared], 0, 2 * (limit + 1))?;
+                let found = later.with_prefix(&codes[..shared], None, 2 * (limit + 1))?;
                 for (found, id) in found {
                     let longer = found.get(..=shared).is_some_and(|more| codes.starts_with(more));
                     if !longer {

@@ -162,10 +162,9 @@ impl Running {
             experiment.map(|experiment| (Arc::new(load(&source("second")).unwrap()), experiment));
         let store = Arc::new(Store::open(&folder.path().join("online.redb")).unwrap());
         let committer = Committer::start(store, limits.queue_rows).unwrap();
-        runtime.block_on(committer.activate(live.clone())).unwrap();
-        if let Some((second, _)) = &second {
-            runtime.block_on(committer.activate(second.clone())).unwrap();
-        }
+        let second_one = second.as_ref().map(|(second, _): &(Arc<_>, _)| second);
+        let all = std::iter::once(&live).chain(second_one).cloned().collect();
+        runtime.block_on(committer.activate(all)).unwrap();
         let metrics = Metrics::default();
         let second_source = second.is_some().then(|| source("second"));
         let batcher = Batcher::start(1, 64, limits.queue_rows).unwrap();
@@ -181,7 +180,8 @@ impl Running {
 
     pub(crate) fn call<M: Method>(&self, request: M::Request) -> Result<M::Answer, Refusal> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let call = Call { user: None, deadline, transport: "http", trace: Remote::default() };
+        let trace = Remote::default();
+        let call = Call { user: None, deadline, transport: "http", version: None, trace };
         self.runtime.block_on(self.service.call::<M>(call, request))
     }
 

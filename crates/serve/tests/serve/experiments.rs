@@ -64,17 +64,37 @@ fn a_user_always_gets_the_same_arm_and_answers_say_which() {
 }
 
 #[test]
+fn a_version_can_be_asked_for_whoever_the_user_is() {
+    let split = Experiment::Split { share: 0.0 };
+    let running = Running::with(&Fixture::default(), Some((&other(), split)), Limits::default());
+    let served = running.service.registry().served();
+    let (second, _) = served.second.as_ref().unwrap();
+    let lookup = |version: &str| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let trace = das_serve::trace::Remote::default();
+        let (user, version) = (Some("7"), Some(version));
+        let call = Call { user, deadline, transport: "http", version, trace };
+        let request = LookupRequest { ids: vec![10.into()], ..Default::default() };
+        running.runtime.block_on(running.service.call::<Lookup>(call, request))
+    };
+    for (version, arm) in [(served.live.version(), Arm::Live), (second.version(), Arm::Second)] {
+        let answer = lookup(version).unwrap();
+        assert_eq!((answer.answered.version.as_str(), answer.answered.arm), (version, arm));
+    }
+    assert_eq!(lookup("none").unwrap_err().kind, das_serve::error::Kind::NotFound);
+    // What a shadow says is for nobody.
+    running.runtime.block_on(running.admin.experiment(Experiment::Shadow)).unwrap();
+    assert!(lookup(second.version()).is_err());
+}
+
+#[test]
 fn a_shadow_answers_nobody_and_is_compared() {
     let second = Some((&other(), Experiment::Shadow));
     let running = Running::with(&Fixture::default(), second, Limits::default());
-    let version =
-        running.service.registry().served().second.as_ref().unwrap().0.version().to_string();
     let answer = lookup_for(&running, "7");
     assert_eq!(answer.answered.arm, Arm::Live);
     let compared = |result: &str| {
-        running.metric(&format!(
-            "das_shadow_total{{method=\"lookup\",result=\"{result}\",version=\"{version}\"}}"
-        ))
+        running.metric(&format!("das_shadow_total{{method=\"lookup\",result=\"{result}\"}}"))
     };
     let started = std::time::Instant::now();
     while compared("different") == 0.0 && started.elapsed().as_secs() < 20 {

@@ -105,11 +105,17 @@ fn bad_requests_have_their_codes() {
 fn keys_are_asked_for() {
     let service = Listening::start(|config| {
         config.keys.add_list("read-key-of-some-length", Access::Read).unwrap();
+        config.limits.body_bytes = 4096;
     });
     runtime().block_on(async {
         let mut client = client(&service).await;
         let lookup = || LookupRequest { side: 0, ids: vec![number(10)] };
         assert_eq!(client.lookup(lookup()).await.unwrap_err().code(), Code::Unauthenticated);
+        // Before the message is read: what it holds makes no difference.
+        let large = LookupRequest { side: 0, ids: vec![number(1 << 40); 2000] };
+        assert_eq!(client.lookup(large).await.unwrap_err().code(), Code::Unauthenticated);
+        let info = client.artifact(ArtifactRequest {}).await.unwrap_err();
+        assert_eq!(info.code(), Code::Unauthenticated);
         let with_key = |message| {
             let mut request = Request::new(message);
             let key = "Bearer read-key-of-some-length".parse().unwrap();

@@ -253,7 +253,22 @@ fn keys_are_asked_for() {
     assert_eq!(service.send("/admin/reload", b"", &[("authorization", reader)]).0, 403);
     assert_eq!(service.send("/v1/upsert", b"{}", &[("authorization", reader)]).0, 403);
     assert_eq!(service.send("/admin/reload", b"", &[("authorization", admin)]).0, 200);
+    let lower = "bearer admin-key-of-some-length";
+    assert_eq!(service.send("/admin/reload", b"", &[("authorization", lower)]).0, 200);
     assert_eq!(service.get("/livez").0, 200);
+    // A browser sends the key that it has stored, whichever page asks it to.
+    let own = format!("http://{}", service.address);
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("origin", "https://elsewhere.example", 403),
+        ("origin", "null", 403),
+        ("origin", own.as_str(), 200),
+    ] {
+        let headers = [("authorization", admin), (name, value)];
+        assert_eq!(service.send("/admin/reload", b"", &headers).0, status, "{name}: {value}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use das_core::EntityIds;
 use das_serve::online::Status;
 use das_serve::registry::Arm;
+use das_serve::service::{Items, ItemsRequest, Neighbours, NeighboursRequest};
 
 use crate::common::{Fixture, Running};
 use crate::upserts::{lookup, upsert};
@@ -105,4 +106,69 @@ fn a_version_that_changes_an_id_of_its_own_space_is_refused() {
     with([1, 1], 14).publish(&running.live());
     assert!(reload(&running).unwrap().changed);
     assert_eq!(upsert(&running, &[(14, [3, 3])]), [(vec![1, 1, 0], Status::Published)]);
+    // It stands in the store too, for the version before, and is one entity all the same.
+    let items = running.call::<Items>(ItemsRequest { prefix: vec![1], ..Default::default() });
+    let items = items.unwrap();
+    assert_eq!((items.total, items.items.len(), items.next), (1, 1, None));
+    let of = NeighboursRequest { codes: Some(vec![1, 1]), ..Default::default() };
+    assert_eq!(running.call::<Neighbours>(of).unwrap().neighbours.len(), 1);
+    assert_eq!(running.service.info().unwrap().live.sides[0].later, 0);
+    running.runtime.block_on(running.admin.roll_back()).unwrap();
+    assert_eq!(running.service.info().unwrap().live.sides[0].later, 1);
+    assert_eq!(lookup(&running, 14), Some(vec![1, 1, 0]));
+}
+
+#[test]
+fn what_comes_while_the_service_starts_is_served_next() {
+    let running = Running::of(&Fixture::default());
+    other_space().publish(&running.live());
+    // An admin that begins now has artifacts that were loaded before.
+    let source = das_serve::artifact::Source { folder: running.live(), model: None };
+    let metrics = das_serve::metrics::Metrics::default();
+    let admin = das_serve::admin::Admin::new(running.service.clone(), metrics, source, None);
+    let space = || running.service.info().unwrap().live.id_space;
+    let before = space();
+    running.runtime.block_on(async {
+        let watching = admin.watch(std::time::Duration::from_millis(5));
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), watching).await;
+    });
+    assert_ne!(space(), before);
+}
+
+#[test]
+fn a_version_that_is_copied_file_by_file_is_served_once_it_is_whole() {
+    let running = Running::of(&Fixture::default());
+    let whole = running.folder.path().join("whole");
+    other_space().publish(&whole);
+    let before = running.service.info().unwrap().live.id_space;
+    let copy = |name: &str| fs::copy(whole.join(name), running.live().join(name)).unwrap();
+    // In place of mapped files new ones are made, as `rsync` does.
+    for name in ["item_sids.index", "user_sids.index"] {
+        fs::remove_file(running.live().join(name)).unwrap();
+    }
+    running.runtime.block_on(async {
+        let watching = running.admin.watch(std::time::Duration::from_millis(5));
+        let copying = async {
+            copy("manifest.json");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            for entry in fs::read_dir(&whole).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    copy(entry.file_name().to_str().unwrap());
+                }
+            }
+            let space = || running.service.info().unwrap().live.id_space;
+            while space() == before {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let both = async {
+            tokio::select! {
+                () = watching => {}
+                () = copying => {}
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), both).await.unwrap();
+    });
+    assert!(running.metric("das_reloads_total{arm=\"live\",result=\"refused\"}") >= 1.0);
 }

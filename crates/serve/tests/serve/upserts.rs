@@ -78,6 +78,54 @@ fn greedy_takes_the_nearest_last_code_that_is_free() {
 }
 
 #[test]
+fn an_id_that_had_to_be_shared_keeps_nobody_from_starting() {
+    let policy = CollisionPolicy::Greedy;
+    let running = Running::of(&Fixture { policy, ..Default::default() });
+    // Behind (0) four last codes are taken by now, so that the next one shares 11's.
+    let given = upsert(&running, &[(1, [0, 0]), (4, [0, 1])]);
+    assert_eq!(given[1].0, lookup(&running, 11).unwrap());
+    let folder = running.folder.clone();
+    drop(running);
+    let running = Running::start(folder, None, Limits::default());
+    assert_eq!(lookup(&running, 4), Some(given[1].0.clone()));
+}
+
+#[test]
+fn content_that_overflows_is_refused_for_its_row_alone() {
+    for policy in [CollisionPolicy::Suffix, CollisionPolicy::Greedy] {
+        let running = Running::of(&Fixture { policy, ..Default::default() });
+        let huge = UpsertRequest {
+            ids: vec![Id::Int(1)],
+            vectors: Some(Vectors::new(2, vec![f32::MAX, f32::MIN]).unwrap()),
+            ..Default::default()
+        };
+        // The distance to a code overflows or not; nothing else may come of it than an ID or a refusal.
+        if let Err(refused) = running.call::<Upsert>(huge) {
+            assert_eq!(refused.kind, das_serve::error::Kind::Invalid, "{refused}");
+        }
+        assert_eq!(upsert(&running, &[(2, [2, 2])])[0].1, Status::New);
+    }
+}
+
+#[test]
+fn pages_go_on_where_they_were_while_entities_come() {
+    let running = Running::of(&Fixture::default());
+    upsert(&running, &[(1, [2, 2]), (2, [2, 2])]);
+    let page = |page: Option<String>| {
+        let prefix = vec![2];
+        let request = ItemsRequest { prefix, limit: Some(1), page, ..Default::default() };
+        running.call::<Items>(request).unwrap()
+    };
+    let first = page(None);
+    assert_eq!((first.items[0].id.clone(), first.total), (Id::Int(1), 2));
+    // It sorts before what was shown already.
+    upsert(&running, &[(3, [2, 0])]);
+    let second = page(first.next);
+    assert_eq!((second.items[0].id.clone(), second.total), (Id::Int(2), 3));
+    assert_eq!(second.next, None);
+}
+
+#[test]
 fn without_a_policy_ids_may_be_shared() {
     let policy = CollisionPolicy::None;
     let running = Running::of(&Fixture { policy, ..Default::default() });
