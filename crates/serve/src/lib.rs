@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod http;
 pub mod ids;
 pub mod inference;
+pub mod lists;
 pub mod metrics;
 pub mod online;
 mod page;

@@ -60,7 +60,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub connections: usize,
     /// Milliseconds that a request may take which does not say
-    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=30_000))]
     pub timeout_ms: u64,
     /// An OpenTelemetry collector that spans of requests are sent to (gRPC), e.g. http://localhost:4317
     #[arg(long, value_name = "URL")]

@@ -40,7 +40,7 @@ fn config(args: ServeArgs) -> anyhow::Result<ServeConfig> {
         requests: at_least_one("--requests", args.requests)?,
         queue_rows: at_least_one("--queue-rows", args.queue_rows)?,
         connections: at_least_one("--connections", args.connections)?,
-        timeout: Duration::from_millis(args.timeout_ms.max(1)),
+        timeout: Duration::from_millis(args.timeout_ms),
         ..Limits::default()
     };
     let watch = Duration::try_from_secs_f64(args.watch)
@@ -70,7 +70,9 @@ fn beside(artifact: &Path) -> PathBuf {
 fn keys(file: Option<&PathBuf>) -> anyhow::Result<Keys> {
     let mut keys = file.map(|file| Keys::from_file(file)).transpose()?.unwrap_or_default();
     for (variable, access) in VARIABLES {
-        if let Ok(list) = env::var(variable) {
+        if let Some(list) = env::var_os(variable) {
+            let list = list.into_string();
+            let list = list.map_err(|_| UsageError(format!("{variable}: expected UTF-8")))?;
             keys.add_list(&list, access)
                 .map_err(|message| UsageError(format!("{variable}: {message}")))?;
         }

@@ -31,6 +31,7 @@ impl IntoResponse for Refusal {
             let seconds = after.as_secs().max(1);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(self.clone());
         if self.kind == Kind::Unauthenticated {
             // A browser asks for a password, which is the key.
             let scheme = HeaderValue::from_static("Basic realm=\"das\", charset=\"UTF-8\"");
@@ -38,6 +39,17 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// Says errors as the Open Inference Protocol does: a message alone.
+pub(super) fn as_inference(mut response: Response) -> Response {
+    let Some(Refusal { message, .. }) = response.extensions_mut().remove::<Refusal>() else {
+        return response;
+    };
+    let body = json_body(&json!({"error": message})).into_response().into_body();
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, body)
 }
 
 /// An answer in JSON.

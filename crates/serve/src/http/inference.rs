@@ -14,6 +14,7 @@ use super::answer::Json;
 use super::{App, body};
 use crate::error::Refusal;
 use crate::inference::{self, Input, PLATFORM, Tensor};
+use crate::lists::MOST;
 
 /// Deepest nesting of a tensor's data.
 const MAX_NESTING: usize = 8;
@@ -221,6 +222,9 @@ impl<'de> Visitor<'de> for Nested<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        if self.flat.texts.len() == MOST {
+            return Err(E::custom(format!("more than {MOST} texts")));
+        }
         self.flat.texts.push(value.to_string());
         Ok(())
     }

@@ -164,10 +164,14 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/neighbours", post(v1::neighbours))
         .route("/v1/retrieve", post(v1::retrieve))
         .route("/v1/artifact", get(v1::artifact))
+        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
+        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
+    let inferring = Router::new()
         .route("/v2/models/{model}/infer", post(inference::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer_version))
         .route_layer(middleware::from_fn_with_state(app.clone(), admit))
-        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
+        .route_layer(middleware::from_fn_with_state(app.clone(), may_read))
+        .merge(describing());
     let changing = Router::new()
         .route("/v1/upsert", post(v1::upsert))
         .route_layer(middleware::from_fn_with_state(app.clone(), admit_change))
@@ -183,22 +187,30 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi::document))
-        .route("/v2", get(inference::server))
-        .route("/v2/health/live", get(inference::live))
-        .route("/v2/health/ready", get(inference::ready))
-        .route("/v2/models/{model}", get(inference::model))
-        .route("/v2/models/{model}/ready", get(inference::model_ready))
-        .route("/v2/models/{model}/versions/{version}", get(inference::model_version))
-        .route("/v2/models/{model}/versions/{version}/ready", get(inference::version_ready));
+        .route("/openapi.json", get(openapi::document));
     Router::new()
         .merge(reading)
+        .merge(inferring.layer(middleware::map_response(async |response: Response| {
+            answer::as_inference(response)
+        })))
         .merge(changing)
         .merge(browsing)
         .merge(open)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
         .with_state(app)
+}
+
+/// What the Open Inference Protocol tells everybody.
+fn describing() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v2", get(inference::server))
+        .route("/v2/health/live", get(inference::live))
+        .route("/v2/health/ready", get(inference::ready))
+        .route("/v2/models/{model}", get(inference::model))
+        .route("/v2/models/{model}/ready", get(inference::model_ready))
+        .route("/v2/models/{model}/versions/{version}", get(inference::model_version))
+        .route("/v2/models/{model}/versions/{version}/ready", get(inference::version_ready))
 }
 
 async fn may_read(

@@ -17,7 +17,7 @@ pub fn export(store: &Store, loaded: &Loaded, side: Side) -> Result<(EntityIds, 
     if let Some(entries) = store.entries(loaded.id_space(), side, layout.num_digits())? {
         for entry in entries.all().map_err(|error| store.fault(error))? {
             let (own, id) = entry.map_err(|error| store.fault(error))?;
-            if served.index().row_of_text(&id).is_none() {
+            if served.can_have(&id) && served.index().row_of_text(&id).is_none() {
                 ids.push(id);
                 codes.extend(own);
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answered, Method, RequestedSide, Service};
 use crate::batch::Done;
 use crate::error::Refusal;
+use crate::lists;
 use crate::registry::Chosen;
 use crate::scan::HoldsVectors;
 use crate::vectors::Vectors;
@@ -22,7 +23,7 @@ pub struct EncodeRequest {
     #[serde(default)]
     pub vectors: Option<Vectors>,
     /// Or texts, as the artifact's embedder met them in training.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lists::optional")]
     pub texts: Option<Vec<String>>,
     /// For whom, see [`super::Call::user`].
     #[serde(default)]

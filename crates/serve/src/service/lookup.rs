@@ -8,6 +8,7 @@ use super::{Answered, Method, RequestedSide, Service, check_rows};
 use crate::artifact::ServedSide;
 use crate::error::Refusal;
 use crate::ids::Id;
+use crate::lists;
 use crate::registry::Chosen;
 
 /// More ids than this are looked up where it holds up nobody else: their pages may have to be read.
@@ -21,6 +22,7 @@ pub struct LookupRequest {
     #[serde(default)]
     pub side: RequestedSide,
     /// Whose.
+    #[serde(deserialize_with = "lists::list")]
     pub ids: Vec<Id>,
     /// For whom, see [`super::Call::user`].
     #[serde(default)]

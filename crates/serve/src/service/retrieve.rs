@@ -8,6 +8,7 @@ use super::{Answered, Method, RequestedSide, Service, check_rows};
 use crate::batch::{Done, Task};
 use crate::error::{Kind, Refusal};
 use crate::ids::Id;
+use crate::lists;
 use crate::registry::Chosen;
 
 /// Items of a retrieval where the request does not say how many.
@@ -19,6 +20,7 @@ const DEFAULT_ITEMS: usize = 20;
 pub struct RetrieveRequest {
     /// Items that each user clicked, from the oldest to the newest. As many of the newest count as the retriever
     /// was trained with; `exclude_seen` leaves out all.
+    #[serde(deserialize_with = "lists::nested")]
     pub histories: Vec<Vec<Id>>,
     /// How many items for each.
     #[serde(default)]

@@ -8,6 +8,7 @@ use super::content::contents;
 use super::{Answered, Method, RequestedSide, Service, check_id};
 use crate::error::Refusal;
 use crate::ids::Id;
+use crate::lists;
 use crate::online::{Status, Upserted};
 use crate::registry::Chosen;
 use crate::scan::HoldsVectors;
@@ -21,12 +22,13 @@ pub struct UpsertRequest {
     #[serde(default)]
     pub side: RequestedSide,
     /// Whose.
+    #[serde(deserialize_with = "lists::list")]
     pub ids: Vec<Id>,
     /// Content vectors, a row an id.
     #[serde(default)]
     pub vectors: Option<Vectors>,
     /// Or texts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lists::optional")]
     pub texts: Option<Vec<String>>,
     /// For whom, see [`super::Call::user`].
     #[serde(default)]

@@ -180,6 +180,12 @@ fn the_inference_protocol_answers() {
     assert_eq!(wrong(tensor).0, 400);
     let tensor = json!({"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]});
     assert_eq!(wrong(tensor).0, 409);
+    // Errors are texts in this protocol.
+    let (status, answer) = service.send("/v2/models/item/infer", b"{\"inputs\": [", &[]);
+    let said = answer["error"].as_str().unwrap_or_default();
+    assert!(status == 400 && said.contains("line 1"), "{answer}");
+    let answer = json_of("/v2/models/item/versions/x");
+    assert_eq!(answer, json!({"error": "version \"x\" is not served"}));
 }
 
 #[test]
