@@ -24,6 +24,9 @@ use crate::service::Service;
 /// Rows that a worker computes at a time.
 const COMPUTED: usize = 256;
 
+/// How long a stopping service waits for what it reads from the disk.
+const LOADING: Duration = Duration::from_secs(2);
+
 /// What is served, where, and to whom.
 #[derive(Debug)]
 pub struct ServeConfig {
@@ -91,7 +94,7 @@ pub fn run(
         Committer::start(Arc::new(Store::open(&config.online)?), config.limits.queue_rows)?;
     let batcher =
         Batcher::start(threads(config.compute_threads), COMPUTED, config.limits.queue_rows)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         activate(&committer, &live, second.as_ref().map(|(second, _)| second)).await?;
         let metrics = Metrics::default();
         let registry = Registry::new(live, second);
@@ -125,7 +128,10 @@ pub fn run(
         watching.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    // A version that is being loaded keeps nobody waiting.
+    runtime.shutdown_timeout(LOADING);
+    served
 }
 
 async fn activate(

@@ -76,7 +76,7 @@ pub(super) fn entity(
 pub(super) fn prefix(side: RequestedSide, prefix: &[u32], found: &ItemsAnswer) -> Markup {
     html! {
         h2 { (spelled(prefix)) " — " (found.total) " " (Side::from(side).name()) "s" }
-        table {
+        div.wide { table {
             thead { tr { th { "id" } th { "semantic ID" } } }
             tbody {
                 @for item in &found.items {
@@ -86,7 +86,7 @@ pub(super) fn prefix(side: RequestedSide, prefix: &[u32], found: &ItemsAnswer) -
                     }
                 }
             }
-        }
+        } }
         @if let Some(next) = &found.next {
             p { a rel="next" href=(format!("{}&page={next}", address(side, prefix))) { "Next page" } }
         }
@@ -145,7 +145,7 @@ fn artifacts(info: &Info) -> Markup {
         }
     };
     html! {
-        table #artifacts {
+        div.wide { table #artifacts {
             thead {
                 tr { th {} th { "version" } th { "method" } th { "ID space" } th { "items" } th { "users" } }
             }
@@ -156,7 +156,7 @@ fn artifacts(info: &Info) -> Markup {
                     tr { td { "before" } td { code { (previous) } } td {} td {} td {} td {} }
                 }
             }
-        }
+        } }
     }
 }
 
@@ -201,7 +201,7 @@ fn bars(counts: &[u32]) -> Markup {
 
 fn rates(rates: &[Rate]) -> Markup {
     html! {
-        table #rates {
+        div.wide { table #rates {
             thead { tr { th {} th { "a second, last 10 s" } th { "last minute" } th { "since the start" } } }
             tbody {
                 @for rate in rates {
@@ -213,7 +213,7 @@ fn rates(rates: &[Rate]) -> Markup {
                     }
                 }
             }
-        }
+        } }
         p { a href="/metrics" { "All figures" } " · " a href="/openapi.json" { "API" } }
     }
 }

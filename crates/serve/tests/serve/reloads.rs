@@ -112,9 +112,9 @@ fn a_version_that_changes_an_id_of_its_own_space_is_refused() {
     assert_eq!((items.total, items.items.len(), items.next), (1, 1, None));
     let of = NeighboursRequest { codes: Some(vec![1, 1]), ..Default::default() };
     assert_eq!(running.call::<Neighbours>(of).unwrap().neighbours.len(), 1);
-    assert_eq!(running.service.info().unwrap().live.sides[0].later, 0);
+    assert_eq!(running.service.info().unwrap().live.sides[1].later, 0);
     running.runtime.block_on(running.admin.roll_back()).unwrap();
-    assert_eq!(running.service.info().unwrap().live.sides[0].later, 1);
+    assert_eq!(running.service.info().unwrap().live.sides[1].later, 1);
     assert_eq!(lookup(&running, 14), Some(vec![1, 1, 0]));
 }
 
