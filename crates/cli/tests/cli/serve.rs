@@ -146,13 +146,13 @@ fn what_is_published_into_the_folder_is_served_next() {
     bench.train("data", "first", &[]);
     bench.train("data", "next", &["seed=9"]);
     let publish = |run: &str| {
-        let mut command = das(["publish", "--json", "--run"]);
+        let mut command = das(["publish", "--run"]);
         command.arg(bench.path(run)).arg("--to").arg(bench.path("served"));
         succeed_json(&mut command)["id_space"].clone()
     };
     let first = publish("first");
     let serving = Serving::start(&bench.path("served"), &["--watch", "0.05"]);
-    let space = || serving.post("/v1/lookup", &json!({"ids": []})).unwrap()["id_space"].clone();
+    let space = || serving.post("/v1/lookup", &json!({"ids": [0]})).unwrap()["id_space"].clone();
     assert_eq!(space(), first);
     let next = publish("next");
     assert_ne!(next, first);
