@@ -201,9 +201,9 @@ impl Admin {
         let served = self.service.registry().served();
         self.metrics.serving(&served);
         if let Some(dropped) = dropped
-            && !served.has(dropped.version())
+            && !served.has(&dropped)
         {
-            self.service.committer().deactivate(dropped.version());
+            self.service.committer().deactivate(dropped);
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum Task {
         k: usize,
         /// Whether items of the history are left out.
         exclude_seen: bool,
+        /// How much wider the beam is for it, so that an answer does not depend on what else is worked on.
+        room: usize,
     },
 }
 
@@ -64,7 +66,7 @@ struct Job {
 enum Group {
     Vectors(Side),
     Texts(Side),
-    Retrieve { k: usize, exclude_seen: bool },
+    Retrieve { k: usize, exclude_seen: bool, room: usize },
 }
 
 impl Task {
@@ -83,8 +85,8 @@ impl Task {
         match self {
             Task::Vectors(side, _) => Group::Vectors(*side),
             Task::Texts(side, _) => Group::Texts(*side),
-            Task::Retrieve { k, exclude_seen, .. } => {
-                Group::Retrieve { k: *k, exclude_seen: *exclude_seen }
+            &Task::Retrieve { k, exclude_seen, room, .. } => {
+                Group::Retrieve { k, exclude_seen, room }
             }
         }
     }
@@ -170,13 +172,16 @@ fn answer(group: &Group, jobs: Vec<Job>) {
     let done = done.unwrap_or_else(|_| Err(Refusal::internal("a computation panicked")));
     match done {
         Ok(answers) => {
-            for (job, answer) in jobs.into_iter().zip(answers) {
-                let _ = job.reply.send(Ok(answer));
+            for (Job { reply, span, .. }, answer) in jobs.into_iter().zip(answers) {
+                // The span of the request is not to outlive its answer.
+                drop(span);
+                let _ = reply.send(Ok(answer));
             }
         }
         Err(refusal) => {
-            for job in jobs {
-                let _ = job.reply.send(Err(refusal.clone()));
+            for Job { reply, span, .. } in jobs {
+                drop(span);
+                let _ = reply.send(Err(refusal.clone()));
             }
         }
     }
@@ -211,7 +216,7 @@ fn compute(group: &Group, jobs: &[Job]) -> Result<Vec<Done>, Refusal> {
                 loaded.side(side).ok_or_else(|| Refusal::internal("a side that is not there"))?;
             encode(loaded, side, &served.embed(&texts)?, &rows)
         }
-        Group::Retrieve { k, exclude_seen } => {
+        Group::Retrieve { k, exclude_seen, room } => {
             let retriever = loaded.retriever();
             let retriever =
                 retriever.ok_or_else(|| Refusal::internal("a retriever that is not there"))?;
@@ -220,7 +225,7 @@ fn compute(group: &Group, jobs: &[Job]) -> Result<Vec<Done>, Refusal> {
                 _ => None,
             });
             let histories: Vec<Vec<u32>> = histories.flatten().cloned().collect();
-            let mut found = retriever.retrieve(&histories, k, exclude_seen)?.into_iter();
+            let mut found = retriever.retrieve(&histories, k, exclude_seen, room)?.into_iter();
             Ok(rows.iter().map(|&rows| Done::Found(found.by_ref().take(rows).collect())).collect())
         }
     }

@@ -104,7 +104,12 @@ pub async fn infer(
     inputs: Vec<Input>,
     outputs: impl IntoIterator<Item = String>,
 ) -> Result<Inferred, Refusal> {
-    let (_, requested) = side_of(&service.registry().served().live, model)?;
+    let registry = service.registry();
+    let chosen = match version {
+        "" => registry.served().live.clone(),
+        version => registry.pinned(version).ok_or_else(|| not_served(version))?.loaded,
+    };
+    let (_, requested) = side_of(&chosen, model)?;
     if let Some(name) = outputs.into_iter().find(|name| name != CODES) {
         return Err(Refusal::invalid(format!("`outputs`: expected `{CODES}`, got {name:?}")));
     }

@@ -18,6 +18,7 @@ pub mod lists;
 pub mod metrics;
 pub mod online;
 mod page;
+mod prompt;
 pub mod queue;
 pub mod rates;
 pub mod registry;

@@ -33,6 +33,7 @@ pub struct Metrics {
     serving: Family<VersionLabels, Gauge>,
     waiting: Family<QueueLabels, Gauge>,
     connections: Gauge,
+    upserts_healthy: Gauge,
     resident: Gauge,
     rates: Arc<Rates>,
 }
@@ -111,6 +112,8 @@ pub struct Levels {
     pub upserting: usize,
     /// Connections that are open.
     pub connections: usize,
+    /// Whether new entities get IDs.
+    pub upserts_healthy: bool,
 }
 
 impl Default for Metrics {
@@ -126,6 +129,7 @@ impl Default for Metrics {
             serving: Family::default(),
             waiting: Family::default(),
             connections: Gauge::default(),
+            upserts_healthy: Gauge::default(),
             resident: Gauge::default(),
             rates: Arc::default(),
         }
@@ -195,6 +199,7 @@ impl Metrics {
         waiting("compute", levels.computing);
         waiting("upsert", levels.upserting);
         self.connections.set(levels.connections as i64);
+        self.upserts_healthy.set(levels.upserts_healthy.into());
         self.resident.set(resident_bytes() as i64);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -215,6 +220,8 @@ impl Metrics {
         registry.register("serving", "Versions that are served", this.serving);
         registry.register("waiting_rows", "Rows that wait", this.waiting);
         registry.register("connections", "Open connections", this.connections);
+        let help = "Whether new entities get IDs: 0 once their store failed";
+        registry.register("upserts_healthy", help, this.upserts_healthy);
         registry.register(
             "resident_bytes",
             "Memory of the process, mapped pages included",
@@ -249,7 +256,12 @@ mod tests {
             took: Duration::from_millis(3),
         });
         metrics.refused("overloaded");
-        let text = metrics.text(Levels { computing: 7, upserting: 0, connections: 2 });
+        let text = metrics.text(Levels {
+            computing: 7,
+            upserting: 0,
+            connections: 2,
+            upserts_healthy: true,
+        });
         for line in [
             r#"das_requests_total{method="lookup",transport="http",code="ok",arm="live"} 1"#,
             r#"das_rows_total{method="lookup",arm="live"} 100"#,
@@ -258,6 +270,7 @@ mod tests {
             r#"das_refused_total{reason="overloaded"} 1"#,
             r#"das_waiting_rows{queue="compute"} 7"#,
             "das_connections 2",
+            "das_upserts_healthy 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

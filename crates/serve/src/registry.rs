@@ -84,11 +84,11 @@ impl Experiment {
 }
 
 impl Served {
-    /// Whether a version is among them.
-    pub fn has(&self, version: &str) -> bool {
+    /// Whether an artifact is among them.
+    pub fn has(&self, artifact: &Arc<Loaded>) -> bool {
         let second = self.second.iter().map(|(loaded, _)| loaded);
         let mut all = std::iter::once(&self.live).chain(&self.previous).chain(second);
-        all.any(|loaded| loaded.version() == version)
+        all.any(|loaded| Arc::ptr_eq(loaded, artifact))
     }
 }
 

@@ -24,6 +24,7 @@ use tokio_rustls::rustls::crypto::ring;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::http::App;
+use crate::prompt::Prompt;
 
 /// How often an idle connection of HTTP/2 is asked whether its client is still there.
 const PING: Duration = Duration::from_secs(20);
@@ -139,11 +140,7 @@ impl Connection {
         // Small answers go out at once. A stream that refuses is answered all the same.
         let _ = stream.set_nodelay(true);
         match &self.tls {
-            // Who connects is to say something.
-            None => match tokio::time::timeout(self.limits.head_timeout, stream.readable()).await {
-                Ok(Ok(())) => self.answer(stream, watcher).await,
-                Ok(Err(_)) | Err(_) => self.app.service.metrics().refused("silent"),
-            },
+            None => self.answer(stream, watcher).await,
             Some(tls) => {
                 let handshake = tokio::time::timeout(self.limits.head_timeout, tls.accept(stream));
                 match handshake.await {
@@ -156,8 +153,9 @@ impl Connection {
 
     async fn answer<S>(&self, stream: S, watcher: hyper_util::server::graceful::Watcher)
     where
-        S: AsyncRead + AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let stream = Prompt::new(stream, self.limits.head_timeout);
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(IDLE));
         stream.set_write_timeout(Some(self.limits.body_timeout));

@@ -1,6 +1,6 @@
 //! Times of a text column: numbers or ISO 8601 dates.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveTime};
 
 use crate::interactions::scaled_times;
 
@@ -64,17 +64,43 @@ impl Times {
     }
 }
 
-/// Milliseconds since 1970 of a date or a date and time; without a zone it is UTC.
+/// Milliseconds since 1970 of a date, `2023-01-31`, or a date and time in ISO 8601 or as databases print it; without
+/// an offset it is UTC.
 fn milliseconds(text: &str) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_millis());
+    let (date, rest) = text.split_at_checked(10)?;
+    // Four digits of a year, so that no other order of day, month and year is taken for this one.
+    let is_digit = |(at, byte): (usize, u8)| matches!(at, 4 | 7) || byte.is_ascii_digit();
+    if !date.bytes().enumerate().all(is_digit) {
+        return None;
     }
-    let with_time =
-        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
-            .into_iter()
-            .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-    Some(with_time.or_else(day)?.and_utc().timestamp_millis())
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    if rest.is_empty() {
+        return Some(date.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let (time, offset) = split_offset(rest.strip_prefix(['T', 't', ' '])?)?;
+    let formats = ["%H:%M:%S%.f", "%H:%M", "%H%M%S"];
+    let time = formats.into_iter().find_map(|form| NaiveTime::parse_from_str(time, form).ok())?;
+    Some(date.and_time(time).and_utc().timestamp_millis() - offset * 60_000)
+}
+
+/// The time before an offset, and the offset in minutes east of UTC: `Z`, `+01`, `+0130` or `+01:30`.
+fn split_offset(text: &str) -> Option<(&str, i64)> {
+    if let Some(time) = text.strip_suffix(['Z', 'z']) {
+        return Some((time.trim_end(), 0));
+    }
+    let Some(at) = text.rfind(['+', '-']) else { return Some((text, 0)) };
+    let (time, offset) = text.split_at(at);
+    let (sign, offset) = offset.split_at(1);
+    let (hours, minutes) = offset.split_at_checked(2)?;
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let number = |digits: &str, most: i64| {
+        let number: i64 = digits.parse().ok()?;
+        (digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit()) && number <= most)
+            .then_some(number)
+    };
+    let minutes = if minutes.is_empty() { 0 } else { number(minutes, 59)? };
+    let offset = number(hours, 23)? * 60 + minutes;
+    Some((time.trim_end(), if sign == "-" { -offset } else { offset }))
 }
 
 fn mixed(text: &str) -> String {
@@ -100,13 +126,35 @@ mod tests {
         assert_eq!(times(&["1970-01-01T01:00:00+01:00", "1970-01-01 00:00:00Z"]), Ok(vec![0, 0]));
         assert_eq!(times(&["1970-01-01T00:01", "1970-01-01 00:00:02"]), Ok(vec![60_000, 2_000]));
         assert_eq!(times(&["1969-12-31T23:59:59.9999"]), Ok(vec![-1]));
+        // As PostgreSQL prints it, and others.
+        let hour = 3_600_000;
+        for (text, expected) in [
+            ("1970-01-01 02:00:00+00", 2 * hour),
+            ("1970-01-01 02:00:00+0130", hour / 2),
+            ("1970-01-01 02:00:00 -08:00", 10 * hour),
+            ("1970-01-01t02:00:00.5z", 2 * hour + 500),
+            ("1970-01-01 020000", 2 * hour),
+        ] {
+            assert_eq!(times(&[text]), Ok(vec![expected]), "{text}");
+        }
     }
 
     #[test]
     fn other_texts_are_refused() {
         assert!(times(&["NaN"]).unwrap_err().contains("found `NaN`"));
-        for other in ["soon", "1970-13-01", "1970-01-01T25:00:00", "1970-01-01x", "", "01/02/1970"]
-        {
+        for other in [
+            "soon",
+            "1970-13-01",
+            "01-02-1970",
+            "31-12-19",
+            "1970-1-1",
+            "1970-01-01 1:2:3+9",
+            "1970-01-01 02:00:00+25",
+            "1970-01-01T25:00:00",
+            "1970-01-01x",
+            "",
+            "01/02/1970",
+        ] {
             assert!(times(&[other]).unwrap_err().contains("expected a timestamp"), "{other}");
         }
         assert!(times(&["3", "1970-01-02"]).unwrap_err().contains("dates in others"));

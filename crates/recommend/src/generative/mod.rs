@@ -271,7 +271,12 @@ impl Retriever {
         seen: Seen,
     ) -> Vec<Vec<Retrieved>> {
         let excluded = |history: &&'_ [u32]| -> Vec<u32> {
-            if seen == Seen::Excluded { history.to_vec() } else { Vec::new() }
+            if seen == Seen::Included {
+                return Vec::new();
+            }
+            let mut items = history.to_vec();
+            items.sort_unstable();
+            items
         };
         let both = histories.iter().zip(leaves);
         both.map(|(history, leaves)| retrieved::best(&self.trie, leaves, k, &excluded(history)))

@@ -60,7 +60,7 @@ fn equal(one: &Retrieved, own: &Retrieved, score: impl Fn(&Retrieved) -> f32) ->
 
 /// The `k` best IDs and the IDs of the `k` best items among some leaves with their ln p: by
 /// falling probability of their items, then by leaf. Ties with the last one are kept, so that
-/// ranks up to `k` can be told.
+/// ranks up to `k` can be told. `excluded` ascends.
 pub(super) fn best(
     trie: &Trie,
     leaves: &[(u32, f32)],
@@ -87,7 +87,7 @@ pub(super) fn bound(found: &[Retrieved], k: usize) -> f32 {
 
 fn retrieved(trie: &Trie, leaf: u32, log_probability: f32, excluded: &[u32]) -> Retrieved {
     let all = trie.rows(leaf);
-    let items = all.iter().copied().filter(|item| !excluded.contains(item)).collect();
+    let items = all.iter().copied().filter(|item| excluded.binary_search(item).is_err()).collect();
     let item_log_probability = log_probability - (all.len() as f32).ln();
     Retrieved { sid_leaf: leaf, items, log_probability, item_log_probability }
 }

@@ -1,8 +1,8 @@
 //! Loading an artifact: checked, mapped and warmed before it is served.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
 use das_content::{DESCRIPTION_FILE, Embedder, Models};
 use das_core::artifact::{
     Artifact, MANIFEST_FILE, MODEL_FILE, SideManifest, embedder_file, recommender_file,
@@ -82,7 +82,7 @@ fn load_side(
     };
     let usage = usage(&index);
     let embedder = open_embedder(artifact, side, described, source)?;
-    let doubled = ArcSwap::default();
+    let doubled = AtomicBool::new(false);
     Ok(ServedSide { side, described: described.clone(), index, embedder, usage, doubled })
 }
 
@@ -193,7 +193,7 @@ fn warm(loaded: &Loaded) -> Result<()> {
     if let (Some(retriever), Some(items)) = (&loaded.retriever, loaded.side(Side::Item))
         && !items.index.is_empty()
     {
-        let found = retriever.retrieve(&[vec![0]], 1, false);
+        let found = retriever.retrieve(&[vec![0]], 1, false, 0);
         found.map_err(|refusal| Error::Invalid(refusal.message))?;
     }
     Ok(())

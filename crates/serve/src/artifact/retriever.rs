@@ -7,9 +7,6 @@ use das_recommend::generative::Seen;
 
 use crate::error::{Error, Refusal, Result};
 
-/// The beam is made wider by at most so many items that may not be returned.
-const MOST_LEFT_OUT: usize = 200;
-
 /// A retriever, and where the items of the index stand in its catalogue.
 #[derive(Debug)]
 pub struct LoadedRetriever {
@@ -49,12 +46,14 @@ impl LoadedRetriever {
     }
 
     /// For each history, rows of the index from the oldest to the newest, the `k` most probable next
-    /// items that a search with the retriever's own beam finds, the best first.
+    /// items that a search with the retriever's own beam finds, the best first. `room` is how many items more the beam is
+    /// to hold than are asked for.
     pub fn retrieve(
         &self,
         histories: &[Vec<u32>],
         k: usize,
         exclude_seen: bool,
+        room: usize,
     ) -> Result<Vec<Vec<Found>>, Refusal> {
         let rows = |history: &Vec<u32>| -> Vec<u32> {
             history.iter().map(|&row| self.catalogue_of_index[row as usize]).collect()
@@ -62,10 +61,7 @@ impl LoadedRetriever {
         let histories: Vec<Vec<u32>> = histories.iter().map(rows).collect();
         let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
         let seen = if exclude_seen { Seen::Excluded } else { Seen::Included };
-        // Room for what is left out again.
-        let left_out = histories.iter().map(|history| history.len()).max().unwrap_or(0);
-        let left_out = if exclude_seen { left_out.min(MOST_LEFT_OUT) } else { 0 };
-        let width = self.model.config().beam.max(k + left_out);
+        let width = self.model.config().beam.max(k + room);
         let found =
             self.model.beam_search(&histories, width, k, seen).map_err(Refusal::internal)?;
         let items = |found: Vec<das_recommend::Retrieved>| -> Vec<Found> {

@@ -1,9 +1,7 @@
 //! One side of an artifact.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
 use das_content::Embedder;
 use das_core::artifact::SideManifest;
 use das_core::progress::{Cancel, Silent};
@@ -24,8 +22,8 @@ pub struct ServedSide {
     pub(super) embedder: Result<Box<dyn Embedder>, String>,
     /// How many ids have each code, level by level, suffix included.
     pub(super) usage: Vec<Vec<u32>>,
-    /// Entities of the store of later ones that this side was published with after all.
-    pub(super) doubled: ArcSwap<BTreeSet<(Vec<u32>, String)>>,
+    /// Whether the store of later entities may have some that this side was published with after all.
+    pub(super) doubled: AtomicBool,
 }
 
 impl ServedSide {
@@ -73,22 +71,15 @@ impl ServedSide {
         Ok(made.matrix.values().to_vec())
     }
 
-    /// Entities of the store of later ones that this side was published with too, as another artifact of the same
-    /// space was not: IDs and ids.
-    pub fn doubled(&self) -> Arc<BTreeSet<(Vec<u32>, String)>> {
-        self.doubled.load_full()
+    /// Whether the store of later entities may have some that this side was published with too, since another
+    /// artifact of the same space was not.
+    pub fn is_doubled(&self) -> bool {
+        self.doubled.load(Ordering::Relaxed)
     }
 
-    /// Notes all of them.
-    pub(crate) fn set_doubled(&self, doubled: BTreeSet<(Vec<u32>, String)>) {
-        self.doubled.store(Arc::new(doubled));
-    }
-
-    /// Notes one more.
-    pub(crate) fn add_doubled(&self, codes: &[u32], id: &str) {
-        let mut doubled = BTreeSet::clone(&self.doubled());
-        doubled.insert((codes.to_vec(), id.to_string()));
-        self.set_doubled(doubled);
+    /// Notes that it has.
+    pub(crate) fn set_doubled(&self) {
+        self.doubled.store(true, Ordering::Relaxed);
     }
 
     /// The row of an id; none where publication did not know it.

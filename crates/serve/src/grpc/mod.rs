@@ -20,7 +20,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::auth::Access;
 use crate::error::{Kind, Refusal};
-use crate::http::App;
+use crate::http::{App, not_of_another_site};
 use crate::service::{Call, Encode, Items, Lookup, Method, Neighbours, Retrieve, Upsert};
 use crate::trace::Remote;
 use convert::{Answer, Ask};
@@ -66,7 +66,12 @@ async fn admit(
     next: Next,
 ) -> axum::response::Response {
     let Some(access) = access_of(request.uri().path()) else { return next.run(request).await };
-    let entered = app.authorize(request.headers(), access).and_then(|()| app.enter(access));
+    let own = |()| match access {
+        Access::Read => Ok(()),
+        Access::Admin => app.counted(not_of_another_site(&request)),
+    };
+    let entered = app.authorize(request.headers(), access).and_then(own);
+    let entered = entered.and_then(|()| app.enter(access));
     let _place = match entered {
         Ok(place) => place,
         Err(refusal) => return status(refusal).into_http(),

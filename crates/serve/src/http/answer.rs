@@ -66,8 +66,10 @@ fn json_body<T: Serialize>(value: &T) -> impl IntoResponse + use<T> {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes)
 }
 
-pub(super) async fn no_such_path(uri: Uri) -> Refusal {
-    Refusal::new(Kind::NotFound, format!("no path {}; /openapi.json lists them", uri.path()))
+pub(super) async fn no_such_path(uri: Uri) -> Response {
+    let message = format!("no path {}; /openapi.json lists them", uri.path());
+    let response = Refusal::new(Kind::NotFound, message).into_response();
+    if uri.path().starts_with("/v2/") { as_inference(response) } else { response }
 }
 
 pub(super) async fn no_such_method() -> Response {

@@ -15,9 +15,10 @@ pub(super) async fn live() -> &'static str {
 }
 
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    match app.not_ready() {
-        None => (StatusCode::OK, "ok\n"),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+    if app.is_ready() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     }
 }
 
@@ -32,6 +33,7 @@ impl App {
         Levels {
             computing: self.service.waiting(),
             upserting: self.service.committer().waiting(),
+            upserts_healthy: self.service.committer().is_healthy(),
             connections: self.connections.load(Ordering::Relaxed),
         }
     }

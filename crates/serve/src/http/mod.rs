@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -73,18 +73,7 @@ impl App {
 
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
-        self.not_ready().is_none()
-    }
-
-    /// Why new requests should go elsewhere.
-    fn not_ready(&self) -> Option<&'static str> {
-        if self.stopping.load(Ordering::Relaxed) {
-            Some("stopping\n")
-        } else if !self.service.committer().is_healthy() {
-            Some("new entities get no IDs: the store failed, see the log\n")
-        } else {
-            None
-        }
+        !self.stopping.load(Ordering::Relaxed)
     }
 
     /// Refuses a request whose key does not open what it asks for.
@@ -95,7 +84,7 @@ impl App {
     /// A place to work on a request; refused at once if there is none: what waits longer than its client
     /// does is work for nobody.
     pub(crate) fn enter(&self, access: Access) -> Result<SemaphorePermit<'_>, Refusal> {
-        if self.stopping.load(Ordering::Relaxed) {
+        if !self.is_ready() {
             return self.counted(Err(Refusal::stopping()));
         }
         let message = "too many requests are being worked on; try again later";
@@ -171,7 +160,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer_version))
         .route_layer(middleware::from_fn_with_state(app.clone(), admit))
         .route_layer(middleware::from_fn_with_state(app.clone(), may_read))
-        .merge(describing());
+        .merge(describing())
+        .method_not_allowed_fallback(answer::no_such_method);
     let changing = Router::new()
         .route("/v1/upsert", post(v1::upsert))
         .route_layer(middleware::from_fn_with_state(app.clone(), admit_change))
@@ -228,17 +218,25 @@ async fn may_change(
     next: Next,
 ) -> Result<Response, Refusal> {
     app.authorize(request.headers(), Access::Admin)?;
-    app.counted(not_of_another_site(request.headers()))?;
+    if *request.method() != Method::GET {
+        app.counted(not_of_another_site(&request))?;
+    }
     Ok(next.run(request).await)
 }
 
 /// Refuses what a browser sends on behalf of another site: it would send the key that it has stored, too.
-fn not_of_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let own_site = matches!(header("sec-fetch-site"), None | Some("same-origin" | "none"));
-    let origin = header("origin").map(|origin| origin.split_once("://").map(|(_, host)| host));
-    let own_origin = origin.is_none_or(|host| host == header("host"));
-    if own_site && own_origin {
+pub(crate) fn not_of_another_site(request: &Request) -> Result<(), Refusal> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let own = match (header("sec-fetch-site"), header("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, None) => true,
+        (None, Some(origin)) => {
+            let authority = request.uri().authority().map(|authority| authority.as_str());
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == authority.or(header("host"))
+        }
+    };
+    if own {
         return Ok(());
     }
     Err(Refusal::new(Kind::Forbidden, "a page of another site may not change what is served"))

@@ -1,6 +1,5 @@
 //! Earlier entities under a new artifact.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use das_core::Side;
@@ -82,7 +81,6 @@ fn agrees(store: &Store, loaded: &Loaded, side: Side) -> Result<()> {
     let Some(entries) = store.entries(loaded.id_space(), side, digits)? else { return Ok(()) };
     // Other policies have entities share an ID, where they must.
     let unique = served.layout().collision() == CollisionPolicy::Suffix;
-    let mut doubled = BTreeSet::new();
     let index = served.index();
     let fault = |refusal: crate::error::Refusal| store.fault(refusal);
     for entry in entries.all().map_err(fault)? {
@@ -95,7 +93,7 @@ fn agrees(store: &Store, loaded: &Loaded, side: Side) -> Result<()> {
             )));
         }
         if published.is_some() {
-            doubled.insert((codes, id));
+            served.set_doubled();
             continue;
         }
         let owner = index.places(&codes).next().map(|place| index.id(index.row_at(place)));
@@ -106,6 +104,5 @@ fn agrees(store: &Store, loaded: &Loaded, side: Side) -> Result<()> {
             )));
         }
     }
-    served.set_doubled(doubled);
     Ok(())
 }

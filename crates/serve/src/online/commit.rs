@@ -78,7 +78,7 @@ impl Status {
 enum Message {
     Upsert(Upsert),
     Activate(Vec<Arc<Loaded>>, oneshot::Sender<Result<Vec<CarriedOver>>>),
-    Deactivate(String),
+    Deactivate(Arc<Loaded>),
 }
 
 #[derive(Debug)]
@@ -157,9 +157,9 @@ impl Committer {
     }
 
     /// Stops giving out IDs in the space of an artifact that is served no more.
-    pub fn deactivate(&self, version: &str) {
+    pub fn deactivate(&self, loaded: Arc<Loaded>) {
         // A queue that takes nothing more gives out nothing more.
-        let _ = self.queue.push(0, Message::Deactivate(version.to_string()));
+        let _ = self.queue.push(0, Message::Deactivate(loaded));
     }
 }
 
@@ -200,9 +200,9 @@ impl Work {
                         self.commit(std::mem::take(&mut upserts));
                         let _ = reply.send(self.activate(loaded));
                     }
-                    Message::Deactivate(version) => {
+                    Message::Deactivate(dropped) => {
                         self.commit(std::mem::take(&mut upserts));
-                        self.active.retain(|loaded| loaded.version() != version);
+                        self.active.retain(|loaded| !Arc::ptr_eq(loaded, &dropped));
                     }
                 }
             }
@@ -293,7 +293,7 @@ impl Work {
         // Each is beside all others, so that none is given what another was published with.
         let mut active = self.active.clone();
         for loaded in &artifacts {
-            if active.iter().all(|active| active.version() != loaded.version()) {
+            if !active.iter().any(|active| Arc::ptr_eq(active, loaded)) {
                 active.push(loaded.clone());
             }
         }

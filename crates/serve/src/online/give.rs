@@ -25,7 +25,7 @@ pub(super) fn spaces<'a>(artifacts: impl IntoIterator<Item = &'a Loaded>) -> Vec
         match spaces.iter_mut().find(|space| space.name == loaded.id_space()) {
             None => spaces.push(Space { name: loaded.id_space(), members: vec![loaded] }),
             Some(space) => {
-                if space.members.iter().all(|member| member.version() != loaded.version()) {
+                if !space.members.iter().any(|member| std::ptr::eq(*member, loaded)) {
                     space.members.push(loaded);
                 }
             }
@@ -115,7 +115,7 @@ fn has(
         {
             keep(store, tables, id, &codes)?;
             let published = sides.iter().zip(&rows).filter(|(_, row)| row.is_some());
-            published.for_each(|(side, _)| side.add_doubled(&codes, id));
+            published.for_each(|(side, _)| side.set_doubled());
         }
         return Ok(Some(Upserted { codes, status: Status::Published }));
     }

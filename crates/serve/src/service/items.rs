@@ -92,6 +92,9 @@ impl Method for Items {
         };
         let (skip, after) = match &start {
             Start::Published(skip) => (*skip, None),
+            Start::After((codes, _)) if !codes.starts_with(&request.prefix) => {
+                return Err(Refusal::invalid("`page`: it is one of another prefix"));
+            }
             Start::After(entry) => (published, Some(entry)),
         };
         let entity = |place| {

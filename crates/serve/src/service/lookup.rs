@@ -104,7 +104,7 @@ fn look_up(
     let row = |(id, published): (Id, Option<Vec<u32>>)| {
         let codes = match (published, &later) {
             (Some(codes), _) => Some(codes),
-            (None, Some(later)) => later.codes_of(side, &id)?,
+            (None, Some(later)) => later.codes_of(&id)?,
             (None, None) => None,
         };
         let error = codes.is_none().then_some("unknown id");

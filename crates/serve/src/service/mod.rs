@@ -181,11 +181,11 @@ impl Chosen {
 /// The ID of an entity, published or later.
 fn codes_of(
     side: &ServedSide,
-    later: Option<&Later>,
+    later: Option<&Later<'_>>,
     id: &Id,
 ) -> Result<Option<Vec<u32>>, Refusal> {
     if let Some(row) = side.row_of(id) {
         return Ok(Some(side.index().codes(row).collect()));
     }
-    later.map_or(Ok(None), |later| later.codes_of(side, id))
+    later.map_or(Ok(None), |later| later.codes_of(id))
 }

@@ -14,6 +14,9 @@ use crate::registry::Chosen;
 /// Items of a retrieval where the request does not say how many.
 const DEFAULT_ITEMS: usize = 20;
 
+/// The beam is made wider by at most so many items that may not be returned.
+const MOST_ROOM: usize = 256;
+
 /// Asks what users will click next.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +107,11 @@ impl Method for Retrieve {
             }
             histories.push(rows);
         }
-        let task = Task::Retrieve { histories, k, exclude_seen: request.exclude_seen };
+        let exclude_seen = request.exclude_seen;
+        let longest = histories.iter().map(Vec::len).max().unwrap_or(0);
+        // In steps, so that requests of about the same length are worked on together.
+        let room = if exclude_seen { longest.next_power_of_two().min(MOST_ROOM) } else { 0 };
+        let task = Task::Retrieve { histories, k, exclude_seen, room };
         let done = service.batcher.run(chosen.loaded.clone(), task, deadline).await?;
         let Done::Found(found) = done else {
             return Err(Refusal::internal("a retrieval was answered by codes"));

@@ -187,7 +187,7 @@ impl Running {
 
     /// The value of a line of the metrics.
     pub(crate) fn metric(&self, line: &str) -> f64 {
-        let levels = Levels { computing: 0, upserting: 0, connections: 0 };
+        let levels = Levels { computing: 0, upserting: 0, connections: 0, upserts_healthy: true };
         let text = self.service.metrics().text(levels);
         let found = text.lines().find_map(|found| found.strip_prefix(line));
         found.map_or(0.0, |value| value.trim().parse().unwrap())

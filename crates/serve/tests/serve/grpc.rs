@@ -105,6 +105,7 @@ fn bad_requests_have_their_codes() {
 fn keys_are_asked_for() {
     let service = Listening::start(|config| {
         config.keys.add_list("read-key-of-some-length", Access::Read).unwrap();
+        config.keys.add_list("admin-key-of-some-length", Access::Admin).unwrap();
         config.limits.body_bytes = 4096;
     });
     runtime().block_on(async {
@@ -125,6 +126,11 @@ fn keys_are_asked_for() {
         assert!(client.lookup(with_key(lookup())).await.is_ok());
         let content = Some(upsert_request::Content::Vectors(vectors(&[1.0, 1.0])));
         let upsert = UpsertRequest { side: 0, ids: vec![number(1)], content };
+        let mut foreign = Request::new(upsert.clone());
+        let key = "Bearer admin-key-of-some-length".parse().unwrap();
+        foreign.metadata_mut().insert("authorization", key);
+        foreign.metadata_mut().insert("origin", "https://elsewhere.example".parse().unwrap());
+        assert_eq!(client.upsert(foreign).await.unwrap_err().code(), Code::PermissionDenied);
         let mut request = Request::new(upsert);
         let key = "Bearer read-key-of-some-length".parse().unwrap();
         request.metadata_mut().insert("authorization", key);

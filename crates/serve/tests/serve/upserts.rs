@@ -123,6 +123,9 @@ fn pages_go_on_where_they_were_while_entities_come() {
     let second = page(first.next);
     assert_eq!((second.items[0].id.clone(), second.total), (Id::Int(2), 3));
     assert_eq!(second.next, None);
+    let prefix = vec![3];
+    let elsewhere = ItemsRequest { prefix, page: page(None).next, ..Default::default() };
+    assert!(running.call::<Items>(elsewhere).is_err());
 }
 
 #[test]

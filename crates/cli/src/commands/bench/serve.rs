@@ -109,7 +109,7 @@ fn publish(args: &BenchServeArgs) -> anyhow::Result<()> {
 /// An ID for each item, all different: the item's number in the digits of the codebooks, the least one first, so
 /// that items of a prefix lie far apart, and how often that is used up as the suffix.
 fn spread(sizes: &[u32], items: u32) -> anyhow::Result<SidTable> {
-    let space: u64 = sizes.iter().map(|&size| u64::from(size)).product();
+    let space = sizes.iter().fold(1u64, |space, &size| space.saturating_mul(size.into()));
     let suffix = u64::from(items).div_ceil(space) as u32;
     let layout = SidLayout::new(sizes.to_vec(), CollisionPolicy::Suffix, Some(suffix.max(1)))?;
     let mut codes = Vec::with_capacity(items as usize * layout.num_digits());
