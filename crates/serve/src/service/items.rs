@@ -169,7 +169,7 @@ fn entry_of(hex: &str, digits: usize) -> Option<Later> {
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
-    let bytes = bytes.filter(|_| hex.len() % 2 == 0)?;
+    let bytes = bytes.filter(|_| hex.len().is_multiple_of(2))?;
     let (codes, id) = bytes.split_at_checked(digits * 4)?;
     let (codes, _) = codes.as_chunks::<4>();
     let codes = codes.iter().map(|code| u32::from_be_bytes(*code)).collect();
