@@ -146,6 +146,7 @@ fn password(pair: &str) -> Option<String> {
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
+    let (reader, changer) = ((app.clone(), Access::Read), (app.clone(), Access::Admin));
     let reading = Router::new()
         .route("/v1/lookup", post(v1::lookup))
         .route("/v1/encode", post(v1::encode))
@@ -153,26 +154,26 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/neighbours", post(v1::neighbours))
         .route("/v1/retrieve", post(v1::retrieve))
         .route("/v1/artifact", get(v1::artifact))
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
-        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
+        .route_layer(middleware::from_fn_with_state(reader.clone(), admit))
+        .route_layer(middleware::from_fn_with_state(reader.clone(), authorize));
     let inferring = Router::new()
         .route("/v2/models/{model}/infer", post(inference::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer_version))
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit))
-        .route_layer(middleware::from_fn_with_state(app.clone(), may_read))
+        .route_layer(middleware::from_fn_with_state(reader.clone(), admit))
+        .route_layer(middleware::from_fn_with_state(reader.clone(), authorize))
         .merge(describing())
         .method_not_allowed_fallback(answer::no_such_method);
     let changing = Router::new()
         .route("/v1/upsert", post(v1::upsert))
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit_change))
+        .route_layer(middleware::from_fn_with_state(changer.clone(), admit))
         .route("/v1/upserts.parquet", get(admin::export))
         .route("/admin/reload", post(admin::reload))
         .route("/admin/rollback", post(admin::roll_back))
         .route("/admin/experiment", post(admin::experiment))
-        .route_layer(middleware::from_fn_with_state(app.clone(), may_change));
+        .route_layer(middleware::from_fn_with_state(changer, authorize));
     let browsing = Router::new()
         .route("/", get(crate::page::page))
-        .route_layer(middleware::from_fn_with_state(app.clone(), may_read));
+        .route_layer(middleware::from_fn_with_state(reader.clone(), authorize));
     let open = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -203,22 +204,14 @@ fn describing() -> Router<Arc<App>> {
         .route("/v2/models/{model}/versions/{version}/ready", get(inference::version_ready))
 }
 
-async fn may_read(
-    State(app): State<Arc<App>>,
+/// Checks the key of a request before anything else.
+async fn authorize(
+    State((app, access)): State<(Arc<App>, Access)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    app.authorize(request.headers(), Access::Read)?;
-    Ok(next.run(request).await)
-}
-
-async fn may_change(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    app.authorize(request.headers(), Access::Admin)?;
-    if *request.method() != Method::GET {
+    app.authorize(request.headers(), access)?;
+    if access == Access::Admin && *request.method() != Method::GET {
         app.counted(not_of_another_site(&request))?;
     }
     Ok(next.run(request).await)
@@ -242,25 +235,9 @@ pub(crate) fn not_of_another_site(request: &Request) -> Result<(), Refusal> {
     Err(Refusal::new(Kind::Forbidden, "a page of another site may not change what is served"))
 }
 
+/// Finds a place for a request before its body is read.
 async fn admit(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    admit_among(&app, Access::Read, request, next).await
-}
-
-async fn admit_change(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    admit_among(&app, Access::Admin, request, next).await
-}
-
-async fn admit_among(
-    app: &App,
-    access: Access,
+    State((app, access)): State<(Arc<App>, Access)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {

@@ -10,12 +10,18 @@ use crate::http::Listening;
 /// More items than fit on a page of the list.
 const ITEMS: i64 = 120;
 
-fn service() -> Listening {
-    Listening::start(|config| {
+/// A browser and a service to look at; none, said aloud, where there is no browser.
+fn shown() -> Option<(Browser, Listening)> {
+    let Some(browser) = Browser::start() else {
+        eprintln!("SKIPPED: no chromedriver");
+        return None;
+    };
+    let service = Listening::start(|config| {
         let codes = (0..ITEMS as usize).map(|item| [item % 2, item / 2 % 4]).collect();
         let ids = EntityIds::Int((0..ITEMS).collect());
         Fixture { ids, codes, ..Fixture::default() }.publish(&config.live.folder);
-    })
+    });
+    Some((browser, service))
 }
 
 /// The first digit of the first item on a page of the list, and how many there are.
@@ -27,11 +33,7 @@ fn listed(browser: &Browser) -> (Vec<String>, usize) {
 
 #[test]
 fn an_item_is_found_and_what_shares_its_codes_is_browsed() {
-    let Some(browser) = Browser::start() else {
-        eprintln!("SKIPPED: no chromedriver");
-        return;
-    };
-    let service = service();
+    let Some((browser, service)) = shown() else { return };
     browser.open(&service.url("/"));
     let version = browser.text("#artifacts tbody code");
     let artifact: Value = serde_json::from_str(&service.get("/v1/artifact").1).unwrap();
@@ -66,11 +68,7 @@ fn an_item_is_found_and_what_shares_its_codes_is_browsed() {
 
 #[test]
 fn figures_are_drawn_and_fit_a_phone() {
-    let Some(browser) = Browser::start() else {
-        eprintln!("SKIPPED: no chromedriver");
-        return;
-    };
-    let service = service();
+    let Some((browser, service)) = shown() else { return };
     service.post("/v1/lookup", &json!({"ids": [1, 2, 3]}));
     // Rates are of the seconds before.
     std::thread::sleep(std::time::Duration::from_millis(1500));
@@ -92,11 +90,7 @@ fn figures_are_drawn_and_fit_a_phone() {
 
 #[test]
 fn what_it_cannot_find_is_said_and_never_run() {
-    let Some(browser) = Browser::start() else {
-        eprintln!("SKIPPED: no chromedriver");
-        return;
-    };
-    let service = service();
+    let Some((browser, service)) = shown() else { return };
     browser.open(&service.url("/"));
     browser.enter("input[name=id]", "<img src=x onerror=document.title=1>");
     browser.click("button[type=submit]");
