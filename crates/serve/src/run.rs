@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -120,6 +121,12 @@ pub fn run(
                 metrics.sample();
             }
         });
+        // Asked once before anybody hears of the address: that is when it begins to listen for signals.
+        let mut stop = std::pin::pin!(stop);
+        let begun = std::future::poll_fn(|context| Poll::Ready(stop.as_mut().poll(context)));
+        if begun.await.is_ready() {
+            return Ok(());
+        }
         tracing::info!(%address, "listening");
         listening(address);
         let paths = router(app.clone()).merge(grpc::routes(app.clone()));
