@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts `das serve` under load from a second process, at a rate that does not wait for answers.
 
-    cargo install oha
+    cargo install oha --locked
     benches/serve.py RUN [--seconds 600] [--das DAS] [--oha OHA] > load.jsonl
     benches/serve.py RUN --against venv/bin/python [--rounds 5] [--seconds 60] > peer.jsonl
 

@@ -33,6 +33,9 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a client may take to send a body.
     pub body_timeout: Duration,
+    /// How long a service that is asked to stop goes on as before, but for saying that it is not ready: time for
+    /// a load balancer to send its clients elsewhere.
+    pub leave: Duration,
     /// How long a stopping service works on what it has admitted.
     pub drain: Duration,
 }
@@ -54,6 +57,7 @@ impl Default for Limits {
             max_timeout: Duration::from_secs(30),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(20),
+            leave: Duration::ZERO,
             drain: Duration::from_secs(30),
         }
     }

@@ -64,8 +64,8 @@ pub fn tls(certificates: &Path, key: &Path) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Answers connections of `listener` by `router` until `stop` is done, then finishes what was admitted and
-/// returns. Requests that take longer than [`Limits::drain`] then are cut off.
+/// Answers connections of `listener` by `router` until `stop` is done and [`Limits::leave`] has passed, then finishes
+/// what was admitted and returns. Requests that take longer than [`Limits::drain`] then are cut off.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -77,36 +77,57 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let connection = Connection { router, app: app.clone(), tls, limits: limits.clone() };
-    tokio::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            app.service.metrics().refused("connections");
-            continue;
-        };
-        let (connection, watcher) = (connection.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _place = place;
-            let _counted = Counted::new(&connection.app.connections);
-            connection.accept(stream, watcher).await;
-        });
+    let accepting = Accepting { listener, places, connection, graceful: &graceful };
+    accepting.until(stop).await;
+    app.leaving.store(true, Ordering::Relaxed);
+    if !limits.leave.is_zero() {
+        tracing::info!(seconds = limits.leave.as_secs_f64(), "leaving: not ready for more");
+        accepting.until(tokio::time::sleep(limits.leave)).await;
     }
     app.stopping.store(true, Ordering::Relaxed);
-    drop(listener);
+    drop(accepting);
     tracing::info!("stopping: finishing what was admitted");
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were cut off: they took too long");
+    }
+}
+
+/// Where connections come from, and what becomes of them.
+struct Accepting<'a> {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    connection: Connection,
+    graceful: &'a GracefulShutdown,
+}
+
+impl Accepting<'_> {
+    /// Has connections answered until `done` is.
+    async fn until(&self, done: impl Future<Output = ()>) {
+        tokio::pin!(done);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut done => return,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
+                self.connection.app.service.metrics().refused("connections");
+                continue;
+            };
+            let (connection, watcher) = (self.connection.clone(), self.graceful.watcher());
+            tokio::spawn(async move {
+                let _place = place;
+                let _counted = Counted::new(&connection.app.connections);
+                connection.accept(stream, watcher).await;
+            });
+        }
     }
 }
 

@@ -62,6 +62,9 @@ pub struct ServeArgs {
     /// Milliseconds that a request may take which does not say
     #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=30_000))]
     pub timeout_ms: u64,
+    /// Seconds from SIGTERM to the end of new connections, while /readyz says 503 and all is answered
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pub leave: f64,
     /// An OpenTelemetry collector that spans of requests are sent to (gRPC), e.g. http://localhost:4317
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,

@@ -41,10 +41,10 @@ fn config(args: ServeArgs) -> anyhow::Result<ServeConfig> {
         queue_rows: at_least_one("--queue-rows", args.queue_rows)?,
         connections: at_least_one("--connections", args.connections)?,
         timeout: Duration::from_millis(args.timeout_ms),
+        leave: seconds("--leave", args.leave)?,
         ..Limits::default()
     };
-    let watch = Duration::try_from_secs_f64(args.watch)
-        .map_err(|error| UsageError(format!("--watch {}: {error}", args.watch)))?;
+    let watch = seconds("--watch", args.watch)?;
     Ok(ServeConfig {
         live: source(&args.run),
         second: args.second.as_deref().map(|run| (source(run), experiment)),
@@ -78,6 +78,11 @@ fn keys(file: Option<&PathBuf>) -> anyhow::Result<Keys> {
         }
     }
     Ok(keys)
+}
+
+fn seconds(flag: &str, seconds: f64) -> anyhow::Result<Duration> {
+    let duration = Duration::try_from_secs_f64(seconds);
+    Ok(duration.map_err(|error| UsageError(format!("{flag} {seconds}: {error}")))?)
 }
 
 fn at_least_one(flag: &str, number: usize) -> anyhow::Result<usize> {

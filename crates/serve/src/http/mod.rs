@@ -53,7 +53,9 @@ pub struct App {
     pub admission: [Semaphore; 2],
     /// Connections that are open.
     pub connections: AtomicUsize,
-    /// Whether the service is about to stop: it answers what it admitted and says that it is not ready.
+    /// Whether the service is about to stop: it says that it is not ready, and answers who comes all the same.
+    pub leaving: AtomicBool,
+    /// Whether it stops: it answers what it admitted, and nothing else.
     pub stopping: AtomicBool,
 }
 
@@ -67,13 +69,14 @@ impl App {
             keys,
             admission,
             connections: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
     }
 
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed)
+        !self.leaving.load(Ordering::Relaxed)
     }
 
     /// Refuses a request whose key does not open what it asks for.
@@ -84,7 +87,7 @@ impl App {
     /// A place to work on a request; refused at once if there is none: what waits longer than its client
     /// does is work for nobody.
     pub(crate) fn enter(&self, access: Access) -> Result<SemaphorePermit<'_>, Refusal> {
-        if !self.is_ready() {
+        if self.stopping.load(Ordering::Relaxed) {
             return self.counted(Err(Refusal::stopping()));
         }
         let message = "too many requests are being worked on; try again later";

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::carry::{CarriedOver, carry_over, check};
 use super::content::Content;
 use super::give::spaces;
+use super::retire::retire;
 use super::store::Store;
 use crate::artifact::Loaded;
 use crate::error::{Error, Refusal, Result};
@@ -299,6 +300,13 @@ impl Work {
         }
         let carried = artifacts.iter().map(|loaded| carry_over(&self.store, loaded, &active));
         let carried = carried.collect::<Result<_>>()?;
+        let served: Vec<&str> = spaces(active.iter().map(|loaded| &**loaded))
+            .iter()
+            .map(|space| space.name())
+            .collect();
+        for space in retire(&self.store, &served)? {
+            tracing::info!(space, "IDs given out in an ID space that was long not served are gone");
+        }
         self.active = active;
         Ok(carried)
     }

@@ -34,7 +34,12 @@ pub(super) fn spaces<'a>(artifacts: impl IntoIterator<Item = &'a Loaded>) -> Vec
     spaces
 }
 
-impl Space<'_> {
+impl<'a> Space<'a> {
+    /// Its name, as manifests have it.
+    pub(super) fn name(&self) -> &'a str {
+        self.name
+    }
+
     /// Whether it is that of an artifact.
     pub(super) fn is_of(&self, loaded: &Loaded) -> bool {
         self.name == loaded.id_space()

@@ -17,6 +17,8 @@ type Bytes = &'static [u8];
 /// Version of the file's layout.
 const FORMAT: &[u8] = b"1";
 const META: TableDefinition<'static, &'static str, Bytes> = TableDefinition::new("meta");
+/// The entry of `META` that lists the ID spaces that were served, a line each.
+const SPACES: &str = "spaces";
 /// Pages kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -130,6 +132,25 @@ impl Store {
         transaction.open_table(TableDefinition::new(&name)).map_err(|error| self.fault(error))
     }
 
+    /// ID spaces that were served, from the one served longest ago.
+    pub(super) fn noted_spaces(&self, transaction: &WriteTransaction) -> Result<Vec<String>> {
+        let meta = transaction.open_table(META).map_err(|error| self.fault(error))?;
+        let found = meta.get(SPACES).map_err(|error| self.fault(error))?;
+        let found = found.map(|value| String::from_utf8_lossy(value.value()).into_owned());
+        Ok(found.iter().flat_map(|spaces| spaces.lines()).map(str::to_string).collect())
+    }
+
+    /// Replaces them.
+    pub(super) fn note_spaces(
+        &self,
+        transaction: &WriteTransaction,
+        spaces: &[String],
+    ) -> Result<()> {
+        let mut meta = transaction.open_table(META).map_err(|error| self.fault(error))?;
+        let noted = meta.insert(SPACES, spaces.join("\n").as_bytes());
+        noted.map(drop).map_err(|error| self.fault(error))
+    }
+
     pub(super) fn fault(&self, error: impl std::fmt::Display) -> Error {
         Error::Store { path: self.path.clone(), message: error.to_string() }
     }
@@ -138,6 +159,12 @@ impl Store {
 /// Names of the tables of a side in a space: codes by id, ids by codes.
 fn names(space: &str, side: Side) -> (String, String) {
     (format!("codes/{space}/{side}"), format!("sids/{space}/{side}"))
+}
+
+/// The space of a table of one.
+pub(super) fn space_of(table: &str) -> Option<&str> {
+    let rest = table.strip_prefix("codes/").or_else(|| table.strip_prefix("sids/"))?;
+    rest.rsplit_once('/').map(|(space, _)| space)
 }
 
 fn content_name(side: Side) -> String {

@@ -358,6 +358,19 @@ fn what_was_admitted_is_finished_when_the_service_stops() {
 }
 
 #[test]
+fn a_service_that_leaves_says_so_and_answers_meanwhile() {
+    let mut service =
+        Listening::start(|config| config.limits.leave = Duration::from_secs(2));
+    assert_eq!(service.get("/readyz").0, 200);
+    drop(service.stop.take());
+    while service.get("/readyz").0 == 200 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(service.get("/readyz"), (503, "stopping\n".into()));
+    assert_eq!(service.post("/v1/lookup", &json!({"ids": [10]})).0, 200);
+}
+
+#[test]
 fn versions_that_appear_are_served() {
     let service = Listening::start(|config| config.watch = Some(Duration::from_millis(20)));
     let version = |service: &Listening| {

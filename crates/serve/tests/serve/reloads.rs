@@ -87,6 +87,30 @@ fn later_entities_are_carried_over_into_a_new_space_and_back() {
 }
 
 #[test]
+fn an_id_space_comes_back_with_its_ids_until_it_is_forgotten() {
+    let running = Running::of(&Fixture::default());
+    upsert(&running, &[(1, [0, 0])]);
+    // An ID that is given out anew would follow this content.
+    assert_eq!(upsert(&running, &[(1, [1, 1])]), [(vec![0, 0, 2], Status::Known)]);
+    let away_and_back = |others: usize| {
+        for order in orders().into_iter().skip(1).take(others).chain([Fixture::default().order]) {
+            Fixture { order, ..Fixture::default() }.publish(&running.live());
+            assert_eq!(reload(&running).unwrap().carried, 1);
+        }
+        lookup(&running, 1)
+    };
+    // While one comes there are the live one and the one to roll back to; eight others are kept.
+    assert_eq!(away_and_back(10), Some(vec![0, 0, 2]));
+    assert_eq!(away_and_back(11), Some(vec![1, 1, 0]));
+}
+
+/// Every order of the codes of the first level, each an ID space; first that of the fixture.
+fn orders() -> Vec<[usize; 4]> {
+    let numbers = (0..256).map(|number| [number >> 6, number >> 4 & 3, number >> 2 & 3, number & 3]);
+    numbers.filter(|order| (0..4).all(|code| order.contains(&code))).collect()
+}
+
+#[test]
 fn a_version_that_changes_an_id_of_its_own_space_is_refused() {
     let running = Running::of(&Fixture::default());
     upsert(&running, &[(14, [1, 1])]);
