@@ -19,6 +19,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of a body once unpacked.
     pub unpacked_bytes: usize,
+    /// Bytes of all bodies that have arrived, as far as they have, and are not answered yet.
+    pub bodies_bytes: usize,
     /// Connections at a time.
     pub connections: usize,
     /// Requests that are worked on at a time; more are refused at once.
@@ -50,6 +52,7 @@ impl Default for Limits {
             histories: 64,
             body_bytes: 16 << 20,
             unpacked_bytes: 32 << 20,
+            bodies_bytes: 256 << 20,
             connections: 1024,
             requests: 64,
             queue_rows: 4096,

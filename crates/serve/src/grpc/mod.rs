@@ -59,7 +59,7 @@ fn access_of(path: &str) -> Option<Access> {
     }
 }
 
-/// Checks the key of a request and finds a place for it, before its message is read.
+/// Checks the key of a request, waits for its message and finds a place for it.
 async fn admit(
     State(app): State<Arc<App>>,
     request: axum::extract::Request,
@@ -70,18 +70,13 @@ async fn admit(
         Access::Read => Ok(()),
         Access::Admin => app.counted(not_of_another_site(&request)),
     };
-    let entered = app.authorize(request.headers(), access).and_then(own);
-    let entered = entered.and_then(|()| app.enter(access));
-    let _place = match entered {
-        Ok(place) => place,
-        Err(refusal) => return status(refusal).into_http(),
+    let admitted = match app.authorize(request.headers(), access).and_then(own) {
+        Ok(()) => app.admit(access, request).await,
+        Err(refusal) => Err(refusal),
     };
-    // The message has to arrive, and then to be answered.
-    let limits = app.service.limits();
-    let answered = next.run(request);
-    match tokio::time::timeout(limits.body_timeout + limits.max_timeout, answered).await {
-        Ok(answer) => answer,
-        Err(_) => status(Refusal::late()).into_http(),
+    match admitted {
+        Ok((request, _admitted)) => next.run(request).await,
+        Err(refusal) => status(refusal).into_http(),
     }
 }
 

@@ -51,7 +51,9 @@ pub(super) async fn experiment(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<serde_json::Value>, Refusal> {
-    let experiment: Experiment = body::json(&headers, body, app.service.limits()).await?;
+    let limits = app.service.limits();
+    let arrived = body::arrive(body, limits, &app.memory).await?;
+    let experiment: Experiment = body::json(&headers, &arrived.bytes, limits)?;
     app.admin.experiment(experiment).await?;
     Ok(Json(json!({"experiment": experiment})))
 }

@@ -1,4 +1,4 @@
-//! Bodies: bounded as sent and unpacked, read within a time, then parsed.
+//! Bodies: bounded as sent and unpacked, each and all together, read within a time, then parsed.
 
 use std::io::Read;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::Limits;
 use crate::error::{Kind, Refusal};
@@ -17,29 +18,73 @@ const LARGE: usize = 256 << 10;
 /// How long the body of a request that was refused is read.
 const DISCARDING: Duration = Duration::from_secs(1);
 
-/// Reads and parses a JSON body, which may be packed by gzip.
-pub(super) async fn json<T: DeserializeOwned + Send>(
-    headers: &HeaderMap,
+/// What a request was sent with, whole, and the memory that it takes of what all bodies may.
+pub(crate) struct Arrived<'a> {
+    pub(crate) bytes: Bytes,
+    pub(crate) memory: Memory<'a>,
+}
+
+/// Memory that is given back when this goes; none for a request without a body.
+pub(crate) type Memory<'a> = Option<SemaphorePermit<'a>>;
+
+/// Waits for a body, which takes of `memory` what has arrived of it, so that bodies that come slowly hold no more.
+pub(crate) async fn arrive<'a>(
     body: Body,
     limits: &Limits,
+    memory: &'a Semaphore,
+) -> Result<Arrived<'a>, Refusal> {
+    let most = limits.body_bytes;
+    let reading = async {
+        let mut body = Limited::new(body, most);
+        let mut held: Memory<'a> = None;
+        let mut bytes: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(part) = frame.map_err(|error| unreadable(&*error, most))?.into_data() else {
+                continue;
+            };
+            let more = memory.try_acquire_many(part.len() as u32);
+            let more = more.map_err(|_| Refusal::overloaded("too much is being sent at a time"))?;
+            match &mut held {
+                None => held = Some(more),
+                Some(held) => held.merge(more),
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(Arrived { bytes: bytes.into(), memory: held })
+    };
+    let late = || Refusal::new(Kind::Late, "body: it took too long to arrive");
+    tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static), most: usize) -> Refusal {
+    if error.is::<LengthLimitError>() {
+        return Refusal::new(Kind::TooLarge, format!("body: expected at most {most} bytes"));
+    }
+    Refusal::invalid(format!("body: {error}"))
+}
+
+/// Parses a JSON body, which may be packed by gzip.
+pub(super) fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &[u8],
+    limits: &Limits,
 ) -> Result<T, Refusal> {
-    parsed(headers, body, limits, parse).await
+    parsed(headers, body, limits, parse)
 }
 
 /// The same by a parser of its own.
-pub(super) async fn parsed<T: Send>(
+pub(super) fn parsed<T>(
     headers: &HeaderMap,
-    body: Body,
+    body: &[u8],
     limits: &Limits,
-    parse: impl Fn(&[u8]) -> Result<T, Refusal> + Send,
+    parse: impl Fn(&[u8]) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let packed = is_packed(headers)?;
-    let bytes = read(body, limits).await?;
     let work = || {
-        let unpacked = if packed { Some(unpack(&bytes, limits.unpacked_bytes)?) } else { None };
-        parse(unpacked.as_deref().unwrap_or(&bytes))
+        let unpacked = if packed { Some(unpack(body, limits.unpacked_bytes)?) } else { None };
+        parse(unpacked.as_deref().unwrap_or(body))
     };
-    if bytes.len() > LARGE || packed { tokio::task::block_in_place(work) } else { work() }
+    if body.len() > LARGE || packed { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Parses JSON; the message names line and column.
@@ -52,19 +97,6 @@ fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip") => Ok(true),
         Some(_) => Err(Refusal::invalid("content-encoding: expected `gzip` or none")),
-    }
-}
-
-async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
-    let most = limits.body_bytes;
-    let collected = Limited::new(body, most).collect();
-    match tokio::time::timeout(limits.body_timeout, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Refusal::new(Kind::TooLarge, format!("body: expected at most {most} bytes")))
-        }
-        Ok(Err(error)) => Err(Refusal::invalid(format!("body: {error}"))),
-        Err(_) => Err(Refusal::new(Kind::Late, "body: it took too long to arrive")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -103,7 +103,7 @@ pub(super) async fn infer(
     State(app): State<Arc<App>>,
     Path(model): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Json<InferAnswer>, Refusal> {
     answer(&app, (&model, ""), &headers, body).await
 }
@@ -112,7 +112,7 @@ pub(super) async fn infer_version(
     State(app): State<Arc<App>>,
     Path((model, version)): Path<(String, String)>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Json<InferAnswer>, Refusal> {
     answer(&app, (&model, &version), &headers, body).await
 }
@@ -143,10 +143,10 @@ async fn answer(
     app: &App,
     model: (&str, &str),
     headers: &HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Json<InferAnswer>, Refusal> {
     let call = app.counted(app.call(headers))?;
-    let request = body::json(headers, body, app.service.limits()).await;
+    let request = body::json(headers, &body, app.service.limits());
     let request: InferRequest = app.counted(request)?;
     let inputs = request.inputs.into_iter().map(|tensor| {
         let InputTensor { name, shape, datatype, data: Flat { numbers, texts } } = tensor;

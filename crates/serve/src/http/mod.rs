@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -23,6 +23,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::body::{Arrived, Memory};
 use crate::admin::Admin;
 use crate::auth::{Access, Keys};
 use crate::error::{Kind, Refusal};
@@ -51,6 +52,8 @@ pub struct App {
     /// Places for requests that are worked on: those that ask, and those that change something, so that neither
     /// waits for the other.
     pub admission: [Semaphore; 2],
+    /// Bytes that bodies may take, all together.
+    pub memory: Semaphore,
     /// Connections that are open.
     pub connections: AtomicUsize,
     /// Whether the service is about to stop: it says that it is not ready, and answers who comes all the same.
@@ -59,15 +62,23 @@ pub struct App {
     pub stopping: AtomicBool,
 }
 
+/// What a request holds while it is worked on.
+pub(crate) struct Admitted<'a> {
+    _place: SemaphorePermit<'a>,
+    _memory: Memory<'a>,
+}
+
 impl App {
     /// Shares a service; its limits say how many requests are worked on at a time.
     pub fn new(service: Arc<Service>, admin: Arc<Admin>, keys: Keys) -> App {
+        let memory = Semaphore::new(service.limits().bodies_bytes);
         let admission = [(); 2].map(|()| Semaphore::new(service.limits().requests));
         App {
             service,
             admin,
             keys,
             admission,
+            memory,
             connections: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -84,12 +95,37 @@ impl App {
         self.counted(self.keys.check(key_of(headers).as_deref(), access))
     }
 
-    /// A place to work on a request; refused at once if there is none: what waits longer than its client
-    /// does is work for nobody.
-    pub(crate) fn enter(&self, access: Access) -> Result<SemaphorePermit<'_>, Refusal> {
+    /// Reads the body of a request and finds a place for it, in this order: who sends slowly keeps no place from
+    /// others. What could not be answered now is refused before its body is read.
+    pub(crate) async fn admit(
+        &self,
+        access: Access,
+        request: Request,
+    ) -> Result<(Request, Admitted<'_>), Refusal> {
+        if let Err(refusal) = self.welcome(access) {
+            // Over HTTP/1 a body that was never read would cost the client its connection.
+            if request.version() < Version::HTTP_2 {
+                body::discard(request.into_body()).await;
+            }
+            return Err(refusal);
+        }
+        let (head, body) = request.into_parts();
+        let arrived = body::arrive(body, self.service.limits(), &self.memory).await;
+        let Arrived { bytes, memory } = self.counted(arrived)?;
+        let admitted = Admitted { _place: self.place(access)?, _memory: memory };
+        Ok((Request::from_parts(head, bytes.into()), admitted))
+    }
+
+    fn welcome(&self, access: Access) -> Result<(), Refusal> {
         if self.stopping.load(Ordering::Relaxed) {
             return self.counted(Err(Refusal::stopping()));
         }
+        self.place(access).map(drop)
+    }
+
+    /// A place to work on a request; refused at once if there is none: what waits longer than its client
+    /// does is work for nobody.
+    fn place(&self, access: Access) -> Result<SemaphorePermit<'_>, Refusal> {
         let message = "too many requests are being worked on; try again later";
         let place = self.admission[access as usize].try_acquire();
         self.counted(place.map_err(|_| Refusal::overloaded(message)))
@@ -192,6 +228,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(open)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
+        // Bodies have arrived by then, within limits of their own.
+        .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
 
@@ -238,18 +276,12 @@ pub(crate) fn not_of_another_site(request: &Request) -> Result<(), Refusal> {
     Err(Refusal::new(Kind::Forbidden, "a page of another site may not change what is served"))
 }
 
-/// Finds a place for a request before its body is read.
+/// Has a request answered that there is a place for.
 async fn admit(
     State((app, access)): State<(Arc<App>, Access)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    match app.enter(access) {
-        Ok(_place) => Ok(next.run(request).await),
-        Err(refusal) => {
-            // A body that was never read would cost the client its connection.
-            body::discard(request.into_body()).await;
-            Err(refusal)
-        }
-    }
+    let (request, _admitted) = app.admit(access, request).await?;
+    Ok(next.run(request).await)
 }

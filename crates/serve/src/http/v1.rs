@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
@@ -24,10 +24,10 @@ macro_rules! posted {
         $(pub(super) async fn $path(
             State(app): State<Arc<App>>,
             headers: HeaderMap,
-            body: Body,
+            body: Bytes,
         ) -> Answer<$method> {
             let call = app.counted(app.call(&headers))?;
-            let request = body::parsed(&headers, body, app.service.limits(), $parse).await;
+            let request = body::parsed(&headers, &body, app.service.limits(), $parse);
             let request = app.counted(request)?;
             app.service.call::<$method>(call, request).await.map(Json)
         })*

@@ -332,6 +332,38 @@ fn a_slow_client_is_cut_off() {
 }
 
 #[test]
+fn slow_senders_keep_no_place_from_others() {
+    let service = Listening::start(|config| config.limits.requests = 1);
+    let mut slow = TcpStream::connect(service.address).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head =
+        "POST /v1/lookup HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 12\r\n\r\n";
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(b"{\"ids\":").unwrap();
+    while service.get("/metrics").1.lines().all(|line| line != "das_connections 2") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..20 {
+        assert_eq!(service.post("/v1/lookup", &json!({"ids": [10]})).0, 200);
+    }
+    slow.write_all(b"[10]}").unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn bodies_take_no_more_memory_than_they_may() {
+    let service = Listening::start(|config| config.limits.bodies_bytes = 40);
+    let ids = |number: usize| json!({"ids": vec![10; number]});
+    for _ in 0..20 {
+        assert_eq!(service.post("/v1/lookup", &ids(9)).0, 200);
+        let (status, refusal) = service.post("/v1/lookup", &ids(12));
+        assert_eq!((status, &refusal["error"]["code"]), (429, &json!("overloaded")));
+    }
+}
+
+#[test]
 fn what_was_admitted_is_finished_when_the_service_stops() {
     let mut service = Listening::start(|_| ());
     let mut streams: Vec<TcpStream> = (0..8)
@@ -359,8 +391,7 @@ fn what_was_admitted_is_finished_when_the_service_stops() {
 
 #[test]
 fn a_service_that_leaves_says_so_and_answers_meanwhile() {
-    let mut service =
-        Listening::start(|config| config.limits.leave = Duration::from_secs(2));
+    let mut service = Listening::start(|config| config.limits.leave = Duration::from_secs(2));
     assert_eq!(service.get("/readyz").0, 200);
     drop(service.stop.take());
     while service.get("/readyz").0 == 200 {

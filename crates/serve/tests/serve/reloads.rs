@@ -106,7 +106,8 @@ fn an_id_space_comes_back_with_its_ids_until_it_is_forgotten() {
 
 /// Every order of the codes of the first level, each an ID space; first that of the fixture.
 fn orders() -> Vec<[usize; 4]> {
-    let numbers = (0..256).map(|number| [number >> 6, number >> 4 & 3, number >> 2 & 3, number & 3]);
+    let numbers =
+        (0..256).map(|number| [number >> 6, number >> 4 & 3, number >> 2 & 3, number & 3]);
     numbers.filter(|order| (0..4).all(|code| order.contains(&code))).collect()
 }
 
