@@ -12,6 +12,7 @@ use crate::tokenizer::no_side;
 use crate::train::{
     Finished, Objective, Observer, Position, Quantizer, Stage, StepTerms, train_stage,
 };
+use crate::uism::AroundLatents;
 use crate::{
     Batch, BatchBuilder, Das, Error, ModelConfig, NeuralTokenizer, Phase, Result, SideEncoder,
     Standard, TrainConfig,
@@ -199,6 +200,10 @@ impl Objective for DasObjective<'_> {
             (!codebooks.is_empty()).then_some(Quantizer { side, codebooks, content })
         };
         Side::BOTH.into_iter().zip(self.inputs.content).filter_map(quantizer).collect()
+    }
+
+    fn around_latents(&self, side: Side) -> Option<AroundLatents> {
+        self.das.around_latents(side)
     }
 
     fn tokenizer(&self) -> Result<Option<NeuralTokenizer>> {

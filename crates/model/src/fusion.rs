@@ -55,6 +55,14 @@ impl Encoder {
         Ok(Encoder { projections, rest: Mlp::continued(params, name, widths, 1, rng)? })
     }
 
+    /// The layers whose outputs, end to end, are those of the encoder.
+    pub(crate) fn last(&self) -> Vec<Linear> {
+        match self.rest.last() {
+            Some(last) => vec![last],
+            None => self.projections.iter().map(|&(_, linear)| linear).collect(),
+        }
+    }
+
     /// x `[n, Σ views]` → `[n, widths[last]]`.
     pub(crate) fn forward(&self, tape: &mut Tape<'_>, x: Var) -> Var {
         if self.projections.is_empty() {

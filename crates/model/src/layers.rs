@@ -43,6 +43,16 @@ impl Linear {
         Linear { weight, bias }
     }
 
+    /// The parameters, to which its outputs are proportional.
+    pub(crate) fn params(self) -> [ParamId; 2] {
+        [self.weight, self.bias]
+    }
+
+    /// What multiplies its inputs.
+    pub(crate) fn weight(self) -> ParamId {
+        self.weight
+    }
+
     /// x `[n, fan_in]` → `[n, fan_out]`.
     pub(crate) fn forward(self, tape: &mut Tape<'_>, x: Var, act: Activation) -> Var {
         tape.linear(x, self.weight, self.bias, act)
@@ -72,6 +82,16 @@ impl Mlp {
             Linear::new(params, &format!("{name}.{}", first + at), pair[0], pair[1], rng)
         };
         Ok(Mlp { layers: widths.windows(2).enumerate().map(layer).collect::<Result<_>>()? })
+    }
+
+    /// The first layer.
+    pub(crate) fn first(&self) -> Option<Linear> {
+        self.layers.first().copied()
+    }
+
+    /// The last layer.
+    pub(crate) fn last(&self) -> Option<Linear> {
+        self.layers.last().copied()
     }
 
     /// Whether there is no layer.

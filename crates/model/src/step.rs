@@ -12,7 +12,7 @@ use crate::mdam;
 use crate::standard::Standard;
 use crate::terms::Term;
 use crate::train::StepTerms;
-use crate::uism::{Uism, UismConfig};
+use crate::uism::{AroundLatents, Uism, UismConfig};
 
 /// The DAS model: parameters of both tokenizers and, where it takes part, of the ICDM.
 #[derive(Debug)]
@@ -117,6 +117,12 @@ impl Das {
     /// The codebooks of `side`, coarse level first; none where it has no tokenizer.
     pub fn codebooks(&self, side: Side) -> &[ParamId] {
         self.tokenizers[side as usize].as_ref().map_or(&[], Uism::codebooks)
+    }
+
+    /// The parameters around the latent vectors of `side`. Alignments take vectors of length 1, so nothing else
+    /// depends on the length of these.
+    pub(crate) fn around_latents(&self, side: Side) -> Option<AroundLatents> {
+        self.tokenizers[side as usize].as_ref().map(Uism::around_latents)
     }
 
     /// The encoder of `side` as it stands, for content as it is; none where it has no tokenizer.

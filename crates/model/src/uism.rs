@@ -12,7 +12,7 @@ use crate::Result;
 use crate::adapter::Adapter;
 use crate::config::{Fusion, Reduction};
 use crate::fusion::Encoder;
-use crate::layers::{Mlp, normal};
+use crate::layers::{Linear, Mlp, normal};
 use crate::standard::Standard;
 
 /// The shape and the loss of one tokenizer.
@@ -45,6 +45,15 @@ pub(crate) struct Uism {
     encoder: Encoder,
     decoder: Mlp,
     codebooks: Vec<ParamId>,
+}
+
+/// The parameters around latent vectors z.
+#[derive(Clone, Debug)]
+pub(crate) struct AroundLatents {
+    /// Of the encoder: z is proportional to them.
+    pub(crate) into: Vec<ParamId>,
+    /// Of the decoder: they multiply z.
+    pub(crate) out_of: Vec<ParamId>,
 }
 
 /// What a pass over content yields.
@@ -98,6 +107,13 @@ impl Uism {
     /// The codebooks, coarse level first.
     pub(crate) fn codebooks(&self) -> &[ParamId] {
         &self.codebooks
+    }
+
+    /// What latent vectors come out of and go into.
+    pub(crate) fn around_latents(&self) -> AroundLatents {
+        let into = self.encoder.last().into_iter().flat_map(Linear::params).collect();
+        let out_of = self.decoder.first().into_iter().map(Linear::weight).collect();
+        AroundLatents { into, out_of }
     }
 
     /// What content is met as.

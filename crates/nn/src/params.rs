@@ -89,6 +89,13 @@ impl Params {
         Ok(())
     }
 
+    /// Multiplies all values of a parameter by `factor`.
+    pub fn scale(&mut self, id: ParamId, factor: f32) {
+        let tensor = self.get_mut(id);
+        let scaled: Vec<f32> = tensor.to_vec().iter().map(|value| value * factor).collect();
+        self.device.backend().write(&mut self.params[id.0].value, 0, &scaled);
+    }
+
     /// Replaces one row of a parameter, e.g. a dead code.
     ///
     /// # Panics

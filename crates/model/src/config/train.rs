@@ -31,6 +31,9 @@ pub struct TrainConfig {
     pub quantize_after: u32,
     /// First epochs without alignments with ID embeddings, in which those learn from clicks alone.
     pub teach_after: u32,
+    /// Longest that encoder outputs may be, as a root mean square, when quantization begins; longer ones are scaled
+    /// down and the decoder's weights up. 0 leaves them alone.
+    pub max_latent_norm: f32,
     /// Whether codebooks start from residual k-means on encoder outputs.
     pub kmeans_init: bool,
     /// Lloyd iterations of that k-means.
@@ -77,6 +80,7 @@ impl Default for TrainConfig {
             table_update: TableUpdate::Lazy,
             quantize_after: 2,
             teach_after: 0,
+            max_latent_norm: 4.0,
             kmeans_init: true,
             kmeans_iterations: 20,
             reset_dead_codes: true,
@@ -109,6 +113,7 @@ impl TrainConfig {
         positive("train.table_learning_rate", self.table_learning_rate)?;
         non_negative("train.weight_decay", self.weight_decay)?;
         non_negative("train.clip_norm", self.clip_norm)?;
+        non_negative("train.max_latent_norm", self.max_latent_norm)?;
         share("train.warmup", self.warmup)?;
         if self.quantize_after >= self.epochs {
             let expected = format!("less than train.epochs ({})", self.epochs);

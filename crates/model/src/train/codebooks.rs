@@ -66,6 +66,21 @@ pub(crate) fn fit<O: Objective>(
     Ok(levels)
 }
 
+/// Root mean square length of the encoder's present outputs. A pure function as [`fit`].
+pub(crate) fn latent_norm<O: Objective>(
+    objective: &O,
+    quantizer: &Quantizer<'_>,
+    config: &TrainConfig,
+    (seed, epoch): (u64, u64),
+) -> Result<f32> {
+    let mut rng = stream(seed, &format!("{} latents", quantizer.side), epoch);
+    let encoder = objective.encoder(quantizer.side)?;
+    let latents = latents(&encoder, quantizer.content, config.codebook_sample, &mut rng);
+    let squares: f64 = latents.iter().map(|&value| f64::from(value).powi(2)).sum();
+    let rows = latents.len() / encoder.code_dim();
+    Ok((squares / rows as f64).sqrt() as f32)
+}
+
 /// Encoder outputs of all rows, or of a random sample of at most `limit`.
 fn latents(
     encoder: &SideEncoder,

@@ -6,6 +6,7 @@ use das_nn::{ParamId, Params, Tape, Var};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use crate::uism::AroundLatents;
 use crate::{NeuralTokenizer, Result, SideEncoder};
 
 /// An objective over named parameters, in epochs of batches. The training loop owns everything
@@ -43,6 +44,12 @@ pub(crate) trait Objective {
     /// The quantizers whose codebooks are to be fitted to the data outside the gradient.
     fn quantizers(&self) -> Vec<Quantizer<'_>> {
         Vec::new()
+    }
+
+    /// The parameters around the latent vectors of a quantizer, if nothing else in the model depends on the length
+    /// of these.
+    fn around_latents(&self, _side: Side) -> Option<AroundLatents> {
+        None
     }
 
     /// Fits one level's codebook from scratch: `size` codes for `residuals` `[n, dim]`.

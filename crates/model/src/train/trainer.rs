@@ -9,7 +9,7 @@ use das_nn::{AdamW, AdamWConfig, Schedule, Tape};
 use serde_json::json;
 
 use super::checkpoint::Snapshot;
-use super::codebooks::{Fit, LevelFit, fit};
+use super::codebooks::{Fit, LevelFit, fit, latent_norm};
 use super::gradient_report;
 use super::objective::Objective;
 use super::observe::{EpochRecord, Observer, StepRecord};
@@ -149,9 +149,36 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Ok(());
         }
         if config.kmeans_init {
+            self.shorten_latents()?;
             self.fit_codebooks(Fit::Initialise)?;
         }
         self.state.quantizing = true;
+        Ok(())
+    }
+
+    /// Brings latent vectors that have grown long back to `max_latent_norm`. Only their directions and the decoder
+    /// have been trained by then, so nothing else holds them, and quantization errors, which are measured in them,
+    /// would outweigh all other terms.
+    fn shorten_latents(&mut self) -> Result<()> {
+        let config = self.stage.config;
+        if config.max_latent_norm == 0.0 {
+            return Ok(());
+        }
+        let at = (self.stage.run.seed, self.state.epoch);
+        let mut scaled = Vec::new();
+        for quantizer in self.objective.quantizers() {
+            let Some(around) = self.objective.around_latents(quantizer.side) else { continue };
+            let norm = latent_norm(&self.objective, &quantizer, config, at)?;
+            if norm > config.max_latent_norm {
+                let factor = config.max_latent_norm / norm;
+                scaled.extend(around.into.into_iter().map(|id| (id, factor)));
+                scaled.extend(around.out_of.into_iter().map(|id| (id, 1.0 / factor)));
+            }
+        }
+        for (id, factor) in scaled {
+            self.objective.params_mut().scale(id, factor);
+            self.optimizer.rescale(id, factor);
+        }
         Ok(())
     }
 

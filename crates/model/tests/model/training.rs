@@ -124,6 +124,37 @@ fn codes_are_in_use_and_tell_groups_of_unseen_items() {
 }
 
 #[test]
+fn long_latents_are_shortened_and_nothing_else_changes() {
+    let market = Market::new(12, 120, 60, 6);
+    // The terms of the first quantized step, by name.
+    let first = |max_latent_norm: f32| {
+        let config = TrainConfig { epochs: 2, quantize_after: 1, max_latent_norm, ..training() };
+        let mut observer = Recorder::default();
+        das(market.inputs(), &model(), &config, 4, None, &mut observer, &Cancel::default())
+            .unwrap();
+        let quantized = |step: &&das_model::train::StepRecord| {
+            step.terms.iter().any(|&(name, _)| name == Term::RqI.name())
+        };
+        let step = observer.steps.iter().find(quantized).unwrap();
+        step.terms.iter().copied().collect::<std::collections::BTreeMap<&str, f32>>()
+    };
+    let (plain, long) = (first(0.0), first(1e6));
+    assert_eq!(plain, long, "latents that are short enough are left alone");
+    // Both are shorter than the latents of this market.
+    let (short, shorter) = (first(0.25), first(0.125));
+    let close = |ratio: f32, expected: f32| (ratio / expected - 1.0).abs() < 0.01;
+    for term in [Term::RqU, Term::RqI].map(Term::name) {
+        assert!(close(shorter[term] / short[term], 0.25), "{term}: {shorter:?} and {short:?}");
+        assert!(short[term] < 0.25 * plain[term], "{term}: {short:?} and {plain:?}");
+    }
+    // What is decoded from them, and their directions, stay as they were.
+    for term in [Term::RecU, Term::RecI, Term::CoU, Term::CoI, Term::QuPro, Term::QiInt] {
+        let term = term.name();
+        assert!(close(shorter[term] / plain[term], 1.0), "{term}: {shorter:?} and {plain:?}");
+    }
+}
+
+#[test]
 fn every_term_can_be_switched_off_and_is_then_absent() {
     let market = Market::new(10, 80, 48, 5);
     let terms_of = |model: &ModelConfig| {

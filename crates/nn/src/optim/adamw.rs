@@ -138,6 +138,17 @@ impl AdamW {
         }
     }
 
+    /// Goes on after a parameter was multiplied by `factor` and what undoes it elsewhere in the model by its inverse:
+    /// its gradients are smaller by `factor` from then on, and so are its moments.
+    pub fn rescale(&mut self, id: ParamId, factor: f32) {
+        let State { first, second, .. } = &mut self.states[id.0];
+        for (moment, factor) in [(first, 1.0 / factor), (second, 1.0 / (factor * factor))] {
+            let scaled: Vec<f32> = moment.to_vec().iter().map(|value| value * factor).collect();
+            let device = moment.device().clone();
+            device.backend().write(moment, 0, &scaled);
+        }
+    }
+
     fn update(&self, lr: f32) -> AdamWUpdate {
         let AdamWConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
         let correction = |beta: f32| 1.0 - f64::from(beta).powf(self.steps as f64);

@@ -216,3 +216,33 @@ fn a_reset_row_starts_over(device: Device) {
         train(&mut params, &p, &mut optimizer, 3..6);
     }
 }
+
+/// The same loss of a parameter that is `factor` times as large has gradients that are as much smaller; the steps of
+/// AdamW, which do not depend on the size of gradients, are the same.
+#[apply(every_device)]
+fn a_rescaled_parameter_makes_the_same_steps(device: Device) {
+    let step = |params: &mut Params, id: ParamId, optimizer: &mut AdamW, factor: f32| {
+        let mut tape = Tape::new(params);
+        let (value, goal) = (tape.param(id), tape.input_slice(4, 2, &[0.5 * factor; 8]));
+        let loss = tape.mse(value, goal, 3.0 / (factor * factor));
+        let gradients = tape.backward(loss);
+        let before = params.get(id).to_vec();
+        optimizer.step(params, &gradients, 0.01, 0.01);
+        let after = params.get(id).to_vec();
+        after.iter().zip(before).map(|(after, before)| after - before).collect::<Vec<f32>>()
+    };
+    let steps = |factor: f32| {
+        let (mut params, p) = setup(&device);
+        let mut optimizer = AdamW::new(&params, config(TableUpdate::Lazy, 0.0));
+        for _ in 0..3 {
+            step(&mut params, p[1], &mut optimizer, 1.0);
+        }
+        params.scale(p[1], factor);
+        optimizer.rescale(p[1], factor);
+        step(&mut params, p[1], &mut optimizer, factor)
+    };
+    for (rescaled, plain) in steps(0.125).iter().zip(steps(1.0)) {
+        assert!((rescaled - plain).abs() < 1e-5 * 0.01 + 1e-7, "{rescaled} and {plain}");
+        assert!(plain.abs() > 1e-4);
+    }
+}
