@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Puts `das serve` under load from a second process, at a rate that does not wait for answers.
 
-    cargo install oha --locked
-    benches/serve.py RUN [--seconds 600] [--das DAS] [--oha OHA] > load.jsonl
+    cargo build --release && cargo build --release -p das-serve --example load
+    benches/serve.py RUN [--seconds 600] [--das DAS] [--load LOAD] > load.jsonl
     benches/serve.py RUN --against venv/bin/python [--rounds 5] [--seconds 60] > peer.jsonl
 
 The first form measures, for lookups of 100 ids and encodes of 16 vectors: what the service can do (closed loop), the
@@ -10,9 +10,10 @@ latencies at 70 % of it, and at twice it, where the rest is to be refused at onc
 `fastapi_encode.py` over the same artifact, JSON and client: capacities in turn, medians of rounds, then latencies of both at 70 % of
 the lesser. PYTHON needs torch, safetensors, fastapi and uvicorn, this driver numpy and pyarrow.
 
-Latencies count from the moment at which a request was due (`oha --latency-correction`), so a service that stalls
-is charged for what it kept waiting. Both ends share the machine. A line of JSON a measurement; `memory_mib` is the resident size of the service at
-the beginning, the end, and at most.
+`ms` counts from the moment at which a request was due, so a service that stalls is charged for what it kept waiting;
+`ms_since_sent` does not, and `ms_own_delay` is what the generator (`crates/serve/examples/load.rs`) was late by itself. Both ends share the
+machine. A line of JSON a measurement; `memory_mib` is the resident size of the service before it, after a sixth of its time, at its
+end, and at most.
 """
 
 import argparse
@@ -54,7 +55,7 @@ class Service:
 
     @contextlib.contextmanager
     def watched(self):
-        """Memory while the block runs: first, last and largest."""
+        """Memory while the block runs: before it, after a sixth of it, at its end, and at most."""
         sizes, stop = [self.resident()], threading.Event()
 
         def watch():
@@ -70,7 +71,8 @@ class Service:
             stop.set()
             thread.join()
             sizes.append(self.resident())
-            memory += [round(size, 1) for size in (sizes[0], sizes[-1], max(sizes))]
+            told = sizes[0], sizes[len(sizes) // 6], sizes[-1], max(sizes)
+            memory += [round(size, 1) for size in told]
 
 
 @contextlib.contextmanager
@@ -124,35 +126,15 @@ def write_bodies(options, folder):
 
 
 def load(options, service, method, bodies, seconds, connections, rate=None):
-    """What `oha` says after so many seconds; at a rate, or as fast as answers come."""
-    command = [options.oha, "--no-tui", "--output-format", "json", "--stats-success-breakdown"]
-    command += ["-z", f"{seconds}s", "-c", connections, "-m", "POST", "-Z", bodies / method]
-    command += ["-T", "application/json"]
+    """What the generator says after so many seconds; at a rate, or as fast as answers come."""
+    address = service.url.removeprefix("http://")
+    command = [options.load, address, f"/v1/{method}", "--bodies", bodies / method]
+    command += ["--seconds", seconds, "--connections", connections]
     if rate:
-        command += ["-q", round(rate), "--latency-correction"]
-    command += [f"{service.url}/v1/{method}"]
+        command += ["--rate", rate]
     with service.watched() as memory:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    codes = {int(code): count for code, count in found["statusCodeDistribution"].items()}
-
-    def milliseconds(key):
-        values = found.get(key) or {}
-        return {p: round(values[p] * 1e3, 3) for p in ("p50", "p99", "p99.9") if values.get(p) is not None}
-
-    return {
-        "service": service.name,
-        "method": method,
-        "seconds": seconds,
-        "connections": connections,
-        "asked_a_second": rate and round(rate),
-        "answered_a_second": round(sum(codes.values()) / found["summary"]["total"], 1),
-        "status": codes,
-        "errors": {e: n for e, n in found["errorDistribution"].items() if "deadline" not in e},
-        "ms": milliseconds("latencyPercentilesSuccessful"),
-        "ms_refused": milliseconds("latencyPercentilesNotSuccessful"),
-        "memory_mib": memory,
-    }
+    return {"service": service.name, "method": method, **json.loads(done.stdout), "memory_mib": memory}
 
 
 def say(stage, figures):
@@ -209,7 +191,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--das", type=Path, default=DEFAULT_DAS)
-    parser.add_argument("--oha", default="oha")
+    parser.add_argument("--load", type=Path, default=DEFAULT_DAS.with_name("examples") / "load")
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--against", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=5)

@@ -27,6 +27,9 @@ pub struct Limits {
     pub requests: usize,
     /// Rows that may wait to be computed.
     pub queue_rows: usize,
+    /// How long work may wait for a thread. If all of it waits longer, more arrives than can be answered, and
+    /// requests that cost many times their refusal are refused until the wait is short again.
+    pub thread_wait: Duration,
     /// How long a request may take that says nothing of it.
     pub timeout: Duration,
     /// The longest time that a request may ask for.
@@ -56,6 +59,7 @@ impl Default for Limits {
             connections: 1024,
             requests: 64,
             queue_rows: 4096,
+            thread_wait: Duration::from_millis(5),
             timeout: Duration::from_secs(2),
             max_timeout: Duration::from_secs(30),
             head_timeout: Duration::from_secs(10),

@@ -18,6 +18,7 @@ pub mod lists;
 pub mod metrics;
 pub mod online;
 mod page;
+pub mod pressure;
 mod prompt;
 pub mod queue;
 pub mod rates;

@@ -121,6 +121,10 @@ pub fn run(
                 metrics.sample();
             }
         });
+        let pressed = app.clone();
+        let most = app.service.limits().thread_wait;
+        let io = threads(config.io_threads);
+        let measuring = tokio::spawn(async move { pressed.pressure.watch(most, io).await });
         // Asked once before anybody hears of the address: that is when it begins to listen for signals.
         let mut stop = std::pin::pin!(stop);
         let begun = std::future::poll_fn(|context| Poll::Ready(stop.as_mut().poll(context)));
@@ -131,6 +135,7 @@ pub fn run(
         listening(address);
         let paths = router(app.clone()).merge(grpc::routes(app.clone()));
         serve(listener, paths, app, acceptor, stop).await;
+        measuring.abort();
         sampling.abort();
         watching.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("stopped");

@@ -39,6 +39,7 @@ fn config(args: ServeArgs) -> anyhow::Result<ServeConfig> {
     let limits = Limits {
         requests: at_least_one("--requests", args.requests)?,
         queue_rows: at_least_one("--queue-rows", args.queue_rows)?,
+        thread_wait: Duration::from_millis(args.thread_wait_ms),
         connections: at_least_one("--connections", args.connections)?,
         timeout: Duration::from_millis(args.timeout_ms),
         leave: seconds("--leave", args.leave)?,

@@ -24,7 +24,10 @@ struct Serving {
 
 impl Serving {
     fn start(run: &Path, arguments: &[&str]) -> Serving {
-        let mut command = das(["serve", "--listen", "127.0.0.1:0", "--log", "off", "--run"]);
+        // Tests beside each other are no flood, however long they wait for a core.
+        let patient = ["--thread-wait-ms", "60000"];
+        let mut command = das(["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+        command.args(patient).arg("--run");
         command.arg(run).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();

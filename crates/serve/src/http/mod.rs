@@ -27,6 +27,7 @@ use self::body::{Arrived, Memory};
 use crate::admin::Admin;
 use crate::auth::{Access, Keys};
 use crate::error::{Kind, Refusal};
+use crate::pressure::{Pressure, is_dear};
 use crate::service::{Call, Service};
 use crate::trace::Remote;
 
@@ -60,6 +61,8 @@ pub struct App {
     pub leaving: AtomicBool,
     /// Whether it stops: it answers what it admitted, and nothing else.
     pub stopping: AtomicBool,
+    /// Whether more arrives than can be answered.
+    pub pressure: Pressure,
 }
 
 /// What a request holds while it is worked on.
@@ -82,6 +85,7 @@ impl App {
             connections: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            pressure: Pressure::default(),
         }
     }
 
@@ -102,7 +106,7 @@ impl App {
         access: Access,
         request: Request,
     ) -> Result<(Request, Admitted<'_>), Refusal> {
-        if let Err(refusal) = self.welcome(access) {
+        if let Err(refusal) = self.welcome(access, request.uri().path()) {
             // Over HTTP/1 a body that was never read would cost the client its connection.
             if request.version() < Version::HTTP_2 {
                 body::discard(request.into_body()).await;
@@ -116,9 +120,13 @@ impl App {
         Ok((Request::from_parts(head, bytes.into()), admitted))
     }
 
-    fn welcome(&self, access: Access) -> Result<(), Refusal> {
+    fn welcome(&self, access: Access, path: &str) -> Result<(), Refusal> {
         if self.stopping.load(Ordering::Relaxed) {
             return self.counted(Err(Refusal::stopping()));
+        }
+        if is_dear(path) && self.pressure.refuses() {
+            let message = "more requests arrive than can be answered; try again later";
+            return self.counted(Err(Refusal::overloaded(message)));
         }
         self.place(access).map(drop)
     }

@@ -93,7 +93,8 @@ fn config(folder: &Path) -> ServeConfig {
         watch: None,
         compute_threads: 1,
         io_threads: 1,
-        limits: Limits::default(),
+        // Tests beside each other are no flood, however long they wait for a core.
+        limits: Limits { thread_wait: Duration::from_secs(3600), ..Limits::default() },
     }
 }
 

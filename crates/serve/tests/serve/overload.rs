@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use das_serve::artifact::{Source, load};
 use das_serve::batch::{Batcher, Done, Task};
 use das_serve::error::Kind;
+use serde_json::json;
 
 use crate::common::{Fixture, content};
+use crate::http::Listening;
 
 fn loaded() -> (tempfile::TempDir, Arc<das_serve::artifact::Loaded>) {
     let folder = tempfile::tempdir().unwrap();
@@ -81,4 +83,26 @@ fn what_is_late_is_told_so_and_what_nobody_waits_for_is_not_done() {
             }
         }
     });
+}
+
+#[test]
+fn a_flood_has_dear_requests_refused_in_part_and_cheap_ones_answered() {
+    // Any wait is too long.
+    let service = Listening::start(|config| config.limits.thread_wait = Duration::from_nanos(1));
+    let encode = || service.post("/v1/encode", &json!({"vectors": [[11.0, 9.0]]}));
+    let patience = Instant::now() + Duration::from_secs(60);
+    while encode().0 == 200 {
+        assert!(Instant::now() < patience, "never refused");
+    }
+    let answers: Vec<_> = (0..200).map(|_| encode()).collect();
+    let answered = answers.iter().filter(|(status, _)| *status == 200).count();
+    assert!((1..100).contains(&answered), "{answered}");
+    let refused = answers.iter().find(|(status, _)| *status != 200).unwrap();
+    assert_eq!((refused.0, &refused.1["error"]["code"]), (429, &json!("overloaded")));
+    for _ in 0..200 {
+        assert_eq!(service.post("/v1/lookup", &json!({"ids": [10]})).0, 200);
+    }
+    let counted = format!("das_refused_total{{reason=\"overloaded\"}} {}", 201 - answered);
+    let metrics = service.get("/metrics").1;
+    assert!(metrics.contains(&counted), "{counted} in {metrics}");
 }
