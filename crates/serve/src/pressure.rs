@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often the wait for a thread is measured.
+/// How often the wait for a thread is measured in a flood,
 const TICK: Duration = Duration::from_millis(2);
+/// and while there is none: an idle service should cost nothing.
+const IDLE_TICK: Duration = Duration::from_millis(20);
 /// For how long every wait is too long before it is more than a moment's stall.
 const SUSTAINED: Duration = Duration::from_millis(100);
 /// Of this part of what is too long, a wait in a flood is long enough.
@@ -62,7 +64,7 @@ impl Pressure {
         let mut gauge = Gauge::new(most);
         let at_once = AT_ONCE.saturating_mul(threads.try_into().unwrap_or(u32::MAX));
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(if gauge.flood.is_some() { TICK } else { IDLE_TICK }).await;
             let began = Instant::now();
             tokio::task::yield_now().await;
             let now = Instant::now();
