@@ -1,31 +1,20 @@
 //! Whether more arrives than can be answered, wherever it queues: places and queues count what was read, and under a
 //! flood requests wait before that, in sockets and for threads.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often the wait for a thread is measured in a flood,
-const TICK: Duration = Duration::from_millis(2);
-/// and while there is none: an idle service should cost nothing.
-const IDLE_TICK: Duration = Duration::from_millis(20);
+use crate::auth::Access;
+
+/// How often the wait for a thread is measured: an idle service should cost nothing.
+const TICK: Duration = Duration::from_millis(20);
 /// For how long every wait is too long before it is more than a moment's stall.
 const SUSTAINED: Duration = Duration::from_millis(100);
-/// Of this part of what is too long, a wait in a flood is long enough.
-const RELIEVED: u32 = 5;
-/// How much the refused share of requests changes by a wait that is off by as much as is allowed: for good,
-const STEP: f64 = 0.02;
-/// and as long as it is too long.
-const GAIN: f64 = 0.3;
-/// So many are refused at most: who is let in tells that others can be.
-const MOST_REFUSED: f64 = 0.95;
-/// A flood is over once so few were refused
-const RARE: f64 = 0.05;
-/// for so long, on average.
-const CALM: Duration = Duration::from_secs(1);
-
-/// In a flood, so many requests for each thread are let in between two measurements, so that those which arrive all at
-/// once do not queue behind each other.
-const AT_ONCE: u32 = 8;
+/// How often a flood is asked whether it is over,
+const ROUND: Duration = Duration::from_secs(1);
+/// which it is once no larger share than this was refused of the requests that cost many times their refusal. Well below
+/// capacity so many come at a bad moment; over it, many more do.
+const LITTLE: f64 = 0.25;
 
 /// Methods that cost many times their refusal. To refuse others would help nobody.
 const DEAR: [&str; 5] = ["encode", "upsert", "retrieve", "infer", "modelinfer"];
@@ -36,103 +25,120 @@ pub(crate) fn is_dear(path: &str) -> bool {
     DEAR.iter().any(|dear| method.eq_ignore_ascii_case(dear))
 }
 
-/// Which share of the requests that cost many times their refusal is to be refused now.
+/// How many of the requests that cost many times their refusal are worked on, and may be.
+///
+/// Without a flood any number may, as far as there are places. In one, what is let in waits in line with what is
+/// refused, so only so many are as keep the threads busy: the line stays short for both, and as much is answered.
 #[derive(Debug, Default)]
 pub struct Pressure {
-    /// The share, of 2^16.
-    share: AtomicU32,
-    /// What the requests so far have added up to: one is refused whenever the sum passes a multiple of 2^16.
-    sum: AtomicU32,
-    /// How many more are let in before the next measurement, if there is a flood.
-    left: AtomicU32,
+    /// Those worked on that ask, and those that change something.
+    working: [AtomicUsize; 2],
+    /// How many of each may be, while there is a flood; any number where 0.
+    most: AtomicUsize,
+    /// How many asked to be let in, in this round of a flood,
+    asked: AtomicU32,
+    /// and were not.
+    refused: AtomicU32,
+}
+
+/// A request that was let in, for as long as it is worked on.
+#[derive(Debug)]
+pub(crate) struct LetIn<'a>(&'a AtomicUsize);
+
+impl Drop for LetIn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pressure {
-    /// Whether the next request is to be refused.
-    pub fn refuses(&self) -> bool {
-        let share = self.share.load(Ordering::Relaxed);
-        if share == 0 {
-            return false;
-        }
-        let refused = (self.sum.fetch_add(share, Ordering::Relaxed) & 0xffff) + share > 0xffff;
-        let one_less = |left: u32| left.checked_sub(1);
-        refused || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err()
+    /// Whether a request would be refused now, said before its body is read.
+    pub(crate) fn refuses(&self, access: Access) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let working = self.working[access as usize].load(Ordering::Relaxed);
+        self.counted(self.is_too_many(working + 1))
     }
 
-    /// Measures how long a task waits for one of `threads`, for good; all the time longer than `most` is a flood.
-    pub async fn watch(&self, most: Duration, threads: usize) {
-        let mut gauge = Gauge::new(most);
-        let at_once = AT_ONCE.saturating_mul(threads.try_into().unwrap_or(u32::MAX));
+    /// Lets a request in once its body is there, or refuses it.
+    pub(crate) fn let_in(&self, access: Access) -> Option<LetIn<'_>> {
+        let working = &self.working[access as usize];
+        let before = working.fetch_add(1, Ordering::Relaxed);
+        let entered = LetIn(working);
+        (!self.counted(self.is_too_many(before + 1))).then_some(entered)
+    }
+
+    fn is_too_many(&self, working: usize) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        most > 0 && working > most
+    }
+
+    fn counted(&self, refused: bool) -> bool {
+        self.refused.fetch_add(refused.into(), Ordering::Relaxed);
+        refused
+    }
+
+    /// Measures how long a task waits for one of `threads`, for good; all the time longer than `long` is a flood.
+    pub async fn watch(&self, long: Duration, threads: usize) {
+        let mut gauge = Gauge::new(long);
         loop {
-            tokio::time::sleep(if gauge.flood.is_some() { TICK } else { IDLE_TICK }).await;
+            tokio::time::sleep(TICK).await;
             let began = Instant::now();
             tokio::task::yield_now().await;
             let now = Instant::now();
-            let share = gauge.share(now, now - began);
-            self.share.store((share * 65536.0) as u32, Ordering::Relaxed);
-            self.left.store(at_once, Ordering::Relaxed);
+            if gauge.notices(now, now - began) {
+                // One for each thread, and others that are ready when it is done or computed elsewhere.
+                self.most.store(threads + threads.div_ceil(2), Ordering::Relaxed);
+                tracing::warn!("more requests arrive than can be answered");
+                self.rounds().await;
+                self.most.store(0, Ordering::Relaxed);
+                tracing::info!("no more requests arrive than can be answered");
+            }
         }
+    }
+
+    /// Waits until a flood is over.
+    async fn rounds(&self) {
+        loop {
+            self.asked.store(0, Ordering::Relaxed);
+            self.refused.store(0, Ordering::Relaxed);
+            tokio::time::sleep(ROUND).await;
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let [asked, refused] =
+            [&self.asked, &self.refused].map(|number| number.load(Ordering::Relaxed));
+        f64::from(refused) <= LITTLE * f64::from(asked)
     }
 }
 
 /// Waits for threads, as they are measured one after another.
 #[derive(Debug)]
 struct Gauge {
-    most: Duration,
+    long: Duration,
     /// Since when all waits were too long.
-    long_since: Option<Instant>,
-    flood: Option<Flood>,
-}
-
-/// More than can be answered, since it was noticed.
-#[derive(Debug)]
-struct Flood {
-    /// The share that is refused while waits are long enough.
-    steady: f64,
-    /// Since when it is averaged, over how many waits, and its sum.
-    since: Instant,
-    waits: u32,
-    sum: f64,
-}
-
-impl Flood {
-    fn new(since: Instant, steady: f64) -> Flood {
-        Flood { steady, since, waits: 0, sum: 0.0 }
-    }
+    since: Option<Instant>,
 }
 
 impl Gauge {
-    fn new(most: Duration) -> Gauge {
-        Gauge { most, long_since: None, flood: None }
+    fn new(long: Duration) -> Gauge {
+        Gauge { long, since: None }
     }
 
-    /// The share of requests to refuse after a wait that ended `now`.
-    fn share(&mut self, now: Instant, wait: Duration) -> f64 {
-        let Some(flood) = &mut self.flood else {
-            self.notice(now, wait);
-            return 0.0;
-        };
-        let enough = (self.most / RELIEVED).as_secs_f64();
-        let off = wait.as_secs_f64() / enough - 1.0;
-        flood.steady = (flood.steady + STEP * off.min(2.0)).clamp(0.0, MOST_REFUSED);
-        let share = (flood.steady + GAIN * off.max(0.0)).min(MOST_REFUSED);
-        flood.waits += 1;
-        flood.sum += share;
-        if now - flood.since >= CALM {
-            let over = flood.sum < RARE * f64::from(flood.waits);
-            self.flood = (!over).then(|| Flood::new(now, flood.steady));
+    /// Whether waits have been too long for some time, the last of which ended `now`.
+    fn notices(&mut self, now: Instant, wait: Duration) -> bool {
+        if wait <= self.long {
+            self.since = None;
+            return false;
         }
-        share
-    }
-
-    /// Takes waits for a flood that have been too long for some time.
-    fn notice(&mut self, now: Instant, wait: Duration) {
-        if wait <= self.most {
-            self.long_since = None;
-        } else if now - *self.long_since.get_or_insert(now) >= SUSTAINED {
-            self.long_since = None;
-            self.flood = Some(Flood::new(now, 0.0));
+        let noticed = now - *self.since.get_or_insert(now) >= SUSTAINED;
+        if noticed {
+            self.since = None;
         }
+        noticed
     }
 }
 
@@ -140,83 +146,69 @@ impl Gauge {
 mod tests {
     use super::*;
 
-    const MOST: Duration = Duration::from_millis(5);
+    const LONG: Duration = Duration::from_millis(5);
     const SHORT: Duration = Duration::from_micros(100);
-    const LONG: Duration = Duration::from_millis(20);
+    const LONGER: Duration = Duration::from_millis(10);
 
-    /// What a gauge says of waits that end one after another.
-    fn told(
-        gauge: &mut Gauge,
-        now: &mut Instant,
-        waits: impl IntoIterator<Item = Duration>,
-    ) -> Vec<f64> {
+    /// What a gauge notices of waits that end one after another.
+    fn noticed(waits: impl IntoIterator<Item = Duration>) -> Vec<bool> {
+        let (mut gauge, mut now) = (Gauge::new(LONG), Instant::now());
         let one = |wait| {
-            *now += TICK + wait;
-            gauge.share(*now, wait)
+            now += TICK + wait;
+            gauge.notices(now, wait)
         };
         waits.into_iter().map(one).collect()
     }
 
     #[test]
     fn stalls_are_no_flood() {
-        let (mut gauge, mut now) = (Gauge::new(MOST), Instant::now());
+        let waits = (0..1000).map(|number| if number % 4 == 3 { SHORT } else { LONGER });
+        assert!(noticed(waits).iter().all(|&flood| !flood));
         let hour = Duration::from_secs(3600);
-        let waits = (0..1000).map(|number| if number % 3 == 2 { SHORT } else { LONG });
-        assert!(told(&mut gauge, &mut now, waits).iter().all(|&share| share == 0.0));
-        assert_eq!(told(&mut gauge, &mut now, [SHORT, hour, SHORT]), [0.0; 3]);
+        assert_eq!(noticed([SHORT, hour, SHORT, LONG, LONG, LONG, LONG, LONG, LONG]), [false; 9]);
     }
 
     #[test]
-    fn a_flood_is_refused_in_part_until_it_is_over() {
-        let (mut gauge, mut now) = (Gauge::new(MOST), Instant::now());
-        let shares = told(&mut gauge, &mut now, [LONG; 100]);
-        let noticed = shares.iter().position(|&share| share > 0.0).unwrap();
-        assert!(LONG * noticed as u32 >= SUSTAINED, "{shares:?}");
-        assert!(LONG * noticed as u32 <= 2 * SUSTAINED, "{shares:?}");
-        assert_eq!(shares[99], MOST_REFUSED);
-        // Waits that are as long as they may be keep the share as it is.
-        let steady = told(&mut gauge, &mut now, [MOST / RELIEVED; 10]);
-        assert!(steady.iter().all(|&share| share == steady[0] && share > 0.5), "{steady:?}");
-        let shares = told(&mut gauge, &mut now, [SHORT; 2000]);
-        assert!(shares.is_sorted_by(|before, after| before >= after), "{shares:?}");
-        assert_eq!(shares[1999], 0.0);
-        assert!(gauge.flood.is_none());
-        assert_eq!(told(&mut gauge, &mut now, [LONG, SHORT]), [0.0; 2]);
-    }
-
-    /// A queue in which waits grow with what is let in beyond what can be answered, and shrink below it.
-    #[test]
-    fn the_share_settles_where_waits_are_short_and_little_is_refused_in_vain() {
-        let (mut gauge, mut now) = (Gauge::new(MOST), Instant::now());
-        let (mut queue, mut share) = (0.0f64, 0.0);
-        let (mut waits, mut shares) = (Vec::new(), Vec::new());
-        for step in 0..5000 {
-            // Twice what can be answered arrives.
-            let wait = Duration::from_secs_f64(queue.max(1e-5));
-            let passed = (TICK + wait).as_secs_f64();
-            queue = (queue + passed * (2.0 * (1.0 - share) - 1.0)).max(0.0);
-            now += TICK + wait;
-            share = gauge.share(now, wait);
-            if step >= 1000 {
-                waits.push(wait);
-                shares.push(share);
-            }
-        }
-        let refused = shares.iter().sum::<f64>() / shares.len() as f64;
-        assert!((refused - 0.5).abs() < 0.05, "{refused}");
-        assert!(waits.iter().max().unwrap() < &MOST, "{:?}", waits.iter().max());
+    fn waits_that_stay_long_are_a_flood() {
+        let found = noticed([LONGER; 20]);
+        let first = found.iter().position(|&flood| flood).unwrap() as u32;
+        assert!((TICK + LONGER) * first >= SUSTAINED, "{found:?}");
+        assert!((TICK + LONGER) * (first - 1) < SUSTAINED, "{found:?}");
+        // It is to be noticed anew, in as long a time.
+        assert_eq!(found.iter().filter(|&&flood| flood).count() as u32, 20 / (first + 1));
     }
 
     #[test]
-    fn the_share_is_refused_evenly() {
+    fn without_a_flood_everybody_is_let_in_and_in_one_as_many_as_may_be() {
         let pressure = Pressure::default();
-        assert!((0..1000).all(|_| !pressure.refuses()));
-        pressure.share.store(65536 / 4, Ordering::Relaxed);
-        pressure.left.store(750, Ordering::Relaxed);
-        let refused: Vec<_> = (0..1000).filter(|_| pressure.refuses()).collect();
-        assert_eq!(refused.len(), 250);
-        assert!(refused.windows(2).all(|pair| pair[1] - pair[0] == 4));
-        assert!((0..1000).all(|_| pressure.refuses()), "no more are let in at once");
+        let let_in: Vec<_> = (0..10).filter_map(|_| pressure.let_in(Access::Read)).collect();
+        assert_eq!(let_in.len(), 10);
+        // Those who are there when a flood is noticed stay.
+        pressure.most.store(3, Ordering::Relaxed);
+        assert!(pressure.refuses(Access::Read) && pressure.let_in(Access::Read).is_none());
+        drop(let_in);
+        let let_in: Vec<_> = (0..10).filter_map(|_| pressure.let_in(Access::Read)).collect();
+        assert_eq!(let_in.len(), 3);
+        assert!(pressure.refuses(Access::Read));
+        assert!(!pressure.refuses(Access::Admin) && pressure.let_in(Access::Admin).is_some());
+        drop(let_in);
+        assert!(!pressure.refuses(Access::Read));
+        assert!(pressure.working.iter().all(|working| working.load(Ordering::Relaxed) == 0));
+    }
+
+    #[test]
+    fn a_flood_is_over_once_few_are_refused() {
+        let pressure = Pressure::default();
+        assert!(pressure.is_over(), "nobody asks");
+        pressure.most.store(1, Ordering::Relaxed);
+        let ask = |number: usize| (0..number).filter(|_| pressure.refuses(Access::Read)).count();
+        assert_eq!(ask(30), 0);
+        let let_in = pressure.let_in(Access::Read);
+        assert!(let_in.is_some());
+        assert_eq!(ask(10), 10);
+        assert!(pressure.is_over());
+        assert_eq!(ask(1), 1);
+        assert!(!pressure.is_over());
     }
 
     #[test]

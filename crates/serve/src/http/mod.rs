@@ -27,7 +27,7 @@ use self::body::{Arrived, Memory};
 use crate::admin::Admin;
 use crate::auth::{Access, Keys};
 use crate::error::{Kind, Refusal};
-use crate::pressure::{Pressure, is_dear};
+use crate::pressure::{LetIn, Pressure, is_dear};
 use crate::service::{Call, Service};
 use crate::trace::Remote;
 
@@ -40,6 +40,9 @@ const USER_HEADER: &str = "x-das-user";
 const TIMEOUT_HEADER: &str = "x-das-timeout-ms";
 /// Another way to send a key than `authorization: Bearer`.
 const KEY_HEADER: &str = "x-api-key";
+
+/// Why a request is refused that would be answered at another time.
+const FLOOD: &str = "more requests arrive than can be answered; try again later";
 
 /// What every connection shares.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ pub struct App {
 /// What a request holds while it is worked on.
 pub(crate) struct Admitted<'a> {
     _place: SemaphorePermit<'a>,
+    _let_in: Option<LetIn<'a>>,
     _memory: Memory<'a>,
 }
 
@@ -106,7 +110,8 @@ impl App {
         access: Access,
         request: Request,
     ) -> Result<(Request, Admitted<'_>), Refusal> {
-        if let Err(refusal) = self.welcome(access, request.uri().path()) {
+        let dear = is_dear(request.uri().path());
+        if let Err(refusal) = self.welcome(access, dear) {
             // Over HTTP/1 a body that was never read would cost the client its connection.
             if request.version() < Version::HTTP_2 {
                 body::discard(request.into_body()).await;
@@ -116,19 +121,26 @@ impl App {
         let (head, body) = request.into_parts();
         let arrived = body::arrive(body, self.service.limits(), &self.memory).await;
         let Arrived { bytes, memory } = self.counted(arrived)?;
-        let admitted = Admitted { _place: self.place(access)?, _memory: memory };
+        let let_in = if dear { Some(self.let_in(access)?) } else { None };
+        let admitted =
+            Admitted { _place: self.place(access)?, _let_in: let_in, _memory: memory };
         Ok((Request::from_parts(head, bytes.into()), admitted))
     }
 
-    fn welcome(&self, access: Access, path: &str) -> Result<(), Refusal> {
+    fn welcome(&self, access: Access, dear: bool) -> Result<(), Refusal> {
         if self.stopping.load(Ordering::Relaxed) {
             return self.counted(Err(Refusal::stopping()));
         }
-        if is_dear(path) && self.pressure.refuses() {
-            let message = "more requests arrive than can be answered; try again later";
-            return self.counted(Err(Refusal::overloaded(message)));
+        if dear && self.pressure.refuses(access) {
+            return self.counted(Err(Refusal::overloaded(FLOOD)));
         }
         self.place(access).map(drop)
+    }
+
+    /// Lets in a request that costs many times its refusal, unless others are worked on already that are as many as
+    /// may be in a flood.
+    fn let_in(&self, access: Access) -> Result<LetIn<'_>, Refusal> {
+        self.counted(self.pressure.let_in(access).ok_or_else(|| Refusal::overloaded(FLOOD)))
     }
 
     /// A place to work on a request; refused at once if there is none: what waits longer than its client
