@@ -79,39 +79,83 @@ fn matrix(bytes: &[u8]) -> Option<(Vectors, usize)> {
     }
 }
 
-/// A number by the grammar of JSON at `at`, and where it ends; none where it is not finite in f32.
+/// A number by the grammar of JSON at `start`, and where it ends; none where it is not finite in f32.
 fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
-    let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
-    let whole = digits(bytes, at);
+    let negative = bytes.get(start) == Some(&b'-');
+    let mut decimal = Decimal::default();
+    let first = start + usize::from(negative);
+    let mut at = decimal.digits(bytes, first);
     // No leading zeros but a single one.
-    if whole == at || (bytes[at] == b'0' && whole > at + 1) {
+    if at == first || (bytes[first] == b'0' && at > first + 1) {
         return None;
     }
-    at = whole;
     if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(bytes, at + 1);
-        if fraction == at + 1 {
+        let whole = at + 1;
+        at = decimal.digits(bytes, whole);
+        if at == whole {
             return None;
         }
-        at = fraction;
+        decimal.fraction = at - whole;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
         let signed = at + 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let exponent = digits(bytes, signed);
+        let exponent = Decimal::default().digits(bytes, signed);
         if exponent == signed {
             return None;
         }
         at = exponent;
+    } else if let Some(value) = decimal.exact() {
+        return Some((if negative { -value } else { value }, at));
     }
     let text = std::str::from_utf8(&bytes[start..at]).ok()?;
     let value: f32 = text.parse().ok()?;
     value.is_finite().then_some((value, at))
 }
 
-/// Where digits that begin at `at` end.
-fn digits(bytes: &[u8], at: usize) -> usize {
-    at + bytes[at.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+/// The digits of a number without an exponent.
+#[derive(Default)]
+struct Decimal {
+    /// As one integer; meaningless from the twentieth on.
+    digits: u64,
+    count: usize,
+    /// How many come after the point.
+    fraction: usize,
 }
+
+impl Decimal {
+    /// Takes digits that begin at `start`, and says where they end.
+    fn digits(&mut self, bytes: &[u8], start: usize) -> usize {
+        let mut at = start;
+        while let Some(digit) =
+            bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&d| d < 10)
+        {
+            self.digits = self.digits.wrapping_mul(10).wrapping_add(digit.into());
+            at += 1;
+        }
+        self.count += at - start;
+        at
+    }
+
+    /// The nearest f32, where a division in f64 tells it for sure.
+    fn exact(&self) -> Option<f32> {
+        // Up to here both are whole in f64, so that their quotient is the f64 nearest to the number (Clinger, PLDI 1990).
+        if self.count > 19 || self.digits > 1 << 53 {
+            return None;
+        }
+        let value = self.digits as f64 / POWERS.get(self.fraction)?;
+        // The f32 nearest to that is nearest to the number too, unless it lies in the middle between two: the 29 bits
+        // that are cut off are then a one and zeros. Where f32 has fewer bits, more are cut off.
+        let middle = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
+        let full = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value);
+        ((full && !middle) || self.digits == 0).then_some(value as f32)
+    }
+}
+
+/// Powers of ten that are whole in f64.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
 
 /// Where white space that begins at `at` ends.
 fn blank(bytes: &[u8], mut at: usize) -> usize {
@@ -177,7 +221,52 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_that_are_hard_to_round_are_read_as_the_standard_library_reads_them() {
+        // Near the middle between two floats, at the ends of their range, with more digits than are counted.
+        let floats = [1.0f32, 1.5, 16_777_215.0, 0.1, 3.3e-5, 1e-30, f32::MIN_POSITIVE, 1e-40, 0.0];
+        let near = floats.into_iter().flat_map(|value| {
+            let middle = (f64::from(value) + f64::from(value.next_up())) / 2.0;
+            [middle.next_down(), middle, middle.next_up()].map(|value| format!("{value}"))
+        });
+        let tail = "0".repeat(18);
+        let others = [
+            "1.00000005960464477539062500001", // just over a middle, which f64 does not tell
+            "1.0000000596046447753",
+            "16777217",
+            "16777219",
+            "9007199254740993",
+            "18446744073709551616",
+            "340282346638528859811704183484516925440",
+            "0.00000000000000000000001",
+            "-0",
+            "-0.0",
+            &format!("{tail}1"),
+            &format!("1{tail}00"),
+            &format!("0.{tail}1"),
+        ]
+        .map(str::to_string);
+        for text in near.chain(others) {
+            let expected: f32 = text.parse().unwrap();
+            match number(text.as_bytes(), 0) {
+                None => assert!(text.starts_with("00"), "{text}"),
+                Some((value, end)) => {
+                    assert_eq!((value.to_bits(), end), (expected.to_bits(), text.len()), "{text}")
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn decimals_are_read_as_the_standard_library_reads_them(
+            digits in "-?(0|[1-9][0-9]{0,21})(\\.[0-9]{1,24})?",
+        ) {
+            let expected: f32 = digits.parse().unwrap();
+            let (value, end) = number(digits.as_bytes(), 0).unwrap();
+            prop_assert_eq!((value.to_bits(), end), (expected.to_bits(), digits.len()));
+        }
+
         #[test]
         fn numbers_have_the_bits_that_serde_gives_them(
             rows in prop::collection::vec(prop::array::uniform3(any::<f32>()), 1..5),

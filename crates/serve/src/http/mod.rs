@@ -122,8 +122,7 @@ impl App {
         let arrived = body::arrive(body, self.service.limits(), &self.memory).await;
         let Arrived { bytes, memory } = self.counted(arrived)?;
         let let_in = if dear { Some(self.let_in(access)?) } else { None };
-        let admitted =
-            Admitted { _place: self.place(access)?, _let_in: let_in, _memory: memory };
+        let admitted = Admitted { _place: self.place(access)?, _let_in: let_in, _memory: memory };
         Ok((Request::from_parts(head, bytes.into()), admitted))
     }
 
