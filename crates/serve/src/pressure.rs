@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::auth::Access;
 
-/// How often the wait for a thread is measured: an idle service should cost nothing.
+/// How often the wait for a thread is measured: an idle service should cost nothing,
 const TICK: Duration = Duration::from_millis(20);
-/// For how long every wait is too long before it is more than a moment's stall.
-const SUSTAINED: Duration = Duration::from_millis(100);
+/// and where waits were too long it should be sure soon.
+const DOUBTFUL_TICK: Duration = Duration::from_millis(2);
+/// So many more waits that are too long than others are more than a moment's stall.
+const MANY: u32 = 8;
 /// How often a flood is asked whether it is over,
 const ROUND: Duration = Duration::from_secs(1);
 /// which it is once no larger share than this was refused of the requests that cost many times their refusal. Well below
@@ -77,15 +79,16 @@ impl Pressure {
         refused
     }
 
-    /// Measures how long a task waits for one of `threads`, for good; all the time longer than `long` is a flood.
+    /// Measures how long a task waits for one of `threads`, for good; most of the time longer than `long` is a flood.
     pub async fn watch(&self, long: Duration, threads: usize) {
-        let mut gauge = Gauge::new(long);
+        let mut gauge = Gauge { long, excess: 0 };
         loop {
-            tokio::time::sleep(TICK).await;
-            let began = Instant::now();
+            let due = Instant::now() + if gauge.excess > 0 { DOUBTFUL_TICK } else { TICK };
+            // It waits until a thread looks for what has happened, be it by the clock or in a socket,
+            tokio::time::sleep_until(due.into()).await;
+            // and then behind all tasks that are ready.
             tokio::task::yield_now().await;
-            let now = Instant::now();
-            if gauge.notices(now, now - began) {
+            if gauge.notices(Instant::now() - due) {
                 // One for each thread, and others that are ready when it is done or computed elsewhere.
                 self.most.store(threads + threads.div_ceil(2), Ordering::Relaxed);
                 tracing::warn!("more requests arrive than can be answered");
@@ -119,24 +122,18 @@ impl Pressure {
 #[derive(Debug)]
 struct Gauge {
     long: Duration,
-    /// Since when all waits were too long.
-    since: Option<Instant>,
+    /// How many more of them were too long than were not, since that was last so.
+    excess: u32,
 }
 
 impl Gauge {
-    fn new(long: Duration) -> Gauge {
-        Gauge { long, since: None }
-    }
-
-    /// Whether waits have been too long for some time, the last of which ended `now`.
-    fn notices(&mut self, now: Instant, wait: Duration) -> bool {
-        if wait <= self.long {
-            self.since = None;
-            return false;
-        }
-        let noticed = now - *self.since.get_or_insert(now) >= SUSTAINED;
+    /// Whether enough waits have been too long.
+    fn notices(&mut self, wait: Duration) -> bool {
+        self.excess =
+            if wait > self.long { self.excess + 1 } else { self.excess.saturating_sub(1) };
+        let noticed = self.excess == MANY;
         if noticed {
-            self.since = None;
+            self.excess = 0;
         }
         noticed
     }
@@ -152,30 +149,26 @@ mod tests {
 
     /// What a gauge notices of waits that end one after another.
     fn noticed(waits: impl IntoIterator<Item = Duration>) -> Vec<bool> {
-        let (mut gauge, mut now) = (Gauge::new(LONG), Instant::now());
-        let one = |wait| {
-            now += TICK + wait;
-            gauge.notices(now, wait)
-        };
-        waits.into_iter().map(one).collect()
+        let mut gauge = Gauge { long: LONG, excess: 0 };
+        waits.into_iter().map(|wait| gauge.notices(wait)).collect()
     }
 
     #[test]
     fn stalls_are_no_flood() {
-        let waits = (0..1000).map(|number| if number % 4 == 3 { SHORT } else { LONGER });
+        let waits = (0..1000).map(|number| if number % 2 == 0 { LONGER } else { LONG });
         assert!(noticed(waits).iter().all(|&flood| !flood));
         let hour = Duration::from_secs(3600);
-        assert_eq!(noticed([SHORT, hour, SHORT, LONG, LONG, LONG, LONG, LONG, LONG]), [false; 9]);
+        assert_eq!(noticed([SHORT, hour, hour, hour, hour, SHORT, SHORT]), [false; 7]);
     }
 
     #[test]
-    fn waits_that_stay_long_are_a_flood() {
+    fn waits_of_which_most_are_long_are_a_flood() {
         let found = noticed([LONGER; 20]);
-        let first = found.iter().position(|&flood| flood).unwrap() as u32;
-        assert!((TICK + LONGER) * first >= SUSTAINED, "{found:?}");
-        assert!((TICK + LONGER) * (first - 1) < SUSTAINED, "{found:?}");
-        // It is to be noticed anew, in as long a time.
-        assert_eq!(found.iter().filter(|&&flood| flood).count() as u32, 20 / (first + 1));
+        let floods: Vec<_> = (1..).zip(&found).filter(|&(_, &flood)| flood).collect();
+        // It is to be noticed anew, by as many.
+        assert_eq!(floods, [(MANY, &true), (2 * MANY, &true)]);
+        let waits = (0..100).map(|number| if number % 4 == 3 { SHORT } else { LONGER });
+        assert!(noticed(waits).contains(&true));
     }
 
     #[test]
