@@ -80,7 +80,15 @@ mod exported {
         pub(super) fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
             let only = Targets::new().with_target(TARGET, LevelFilter::INFO);
             let tracer = self.provider.tracer("das");
-            tracing_opentelemetry::layer().with_tracer(tracer).with_filter(only).boxed()
+            // Where in the code a span begins, and on which thread, tells nothing of a request.
+            tracing_opentelemetry::layer()
+                .with_tracer(tracer)
+                .with_location(false)
+                .with_target(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(only)
+                .boxed()
         }
     }
 

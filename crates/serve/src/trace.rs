@@ -40,7 +40,7 @@ pub(crate) fn request(
         otel.kind = "server",
         otel.status_code = Empty,
         das.transport = transport,
-        das.rows = rows,
+        das.rows = count(rows),
         das.code = Empty,
         das.arm = Empty,
         das.version = Empty,
@@ -63,7 +63,12 @@ pub(crate) fn ended(span: &Span, refused: Option<Kind>, arm: &str, version: &str
 
 /// The span of the computation that answers `request`, along with others: `rows` together.
 pub(crate) fn compute(request: &Span, rows: usize) -> Span {
-    tracing::info_span!(target: TARGET, parent: request, "compute", das.rows_together = rows)
+    tracing::info_span!(target: TARGET, parent: request, "compute", das.rows_together = count(rows))
+}
+
+/// A count as OpenTelemetry has numbers: unsigned ones would arrive as text.
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 #[cfg(feature = "otlp")]

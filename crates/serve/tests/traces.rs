@@ -10,6 +10,7 @@ use common::{Fixture, Running, content};
 use das_serve::service::{Call, Encode, EncodeRequest, Lookup, LookupRequest, Method};
 use das_serve::trace::Remote;
 use das_serve::vectors::Vectors;
+use opentelemetry::Value;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,9 +34,9 @@ impl Traced {
     }
 }
 
-fn attribute(span: &SpanData, name: &str) -> String {
+fn attribute(span: &SpanData, name: &str) -> Value {
     let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
-    found.map_or_else(String::new, |attribute| attribute.value.to_string())
+    found.unwrap_or_else(|| panic!("no {name}: {span:?}")).value.clone()
 }
 
 fn encode(rows: usize, width: usize) -> EncodeRequest {
@@ -63,11 +64,11 @@ fn requests_are_spans_in_the_trace_of_their_client() {
     let told = |name| attribute(request, name);
     assert_eq!(
         (told("das.transport"), told("das.rows"), told("das.code"), told("das.arm")),
-        ("grpc".into(), "3".into(), "ok".into(), "live".into())
+        ("grpc".into(), 3.into(), "ok".into(), "live".into())
     );
-    assert_eq!(told("das.version"), version);
+    assert_eq!(told("das.version"), version.into());
     assert_eq!(compute.parent_span_id, request.span_context.span_id());
-    assert_eq!(attribute(compute, "das.rows_together"), "3");
+    assert_eq!(attribute(compute, "das.rows_together"), 3.into());
 
     // A refusal is an answer, not a failure of the service.
     let spans = traced.call::<Encode>(Some(PARENT), encode(1, 6));

@@ -64,8 +64,8 @@ pub fn run(args: &BenchServeArgs) -> anyhow::Result<()> {
 /// Seconds that so many ids take, drawn from all.
 fn look_up(index: &SidIndex, lookups: u32) -> anyhow::Result<f64> {
     let mut rng = stream(0, "bench/lookups", 0);
-    let items = index.len() as i64;
-    let ids: Vec<i64> = (0..lookups).map(|_| rng.random_range(0..items)).collect();
+    let items = index.len() as u32;
+    let ids: Vec<i64> = (0..lookups).map(|_| id_of(rng.random_range(0..items))).collect();
     let started = Instant::now();
     let mut sum = 0u64;
     for id in ids {
@@ -96,7 +96,7 @@ fn publish(args: &BenchServeArgs) -> anyhow::Result<()> {
     let source = Artifact::open(&artifact_of(&args.run))?;
     let described = source.manifest().sides.get(&Side::Item).context("the run has no items")?;
     let sizes = described.layout.codebook_sizes();
-    let ids = EntityIds::Int((0..i64::from(args.items)).collect());
+    let ids = EntityIds::Int((0..args.items).map(id_of).collect());
     let mut writer = ArtifactWriter::create(&args.dir, Existing::Refuse)?;
     writer.add_bytes(MODEL_FILE, &source.bytes(MODEL_FILE)?)?;
     writer.add_bytes(CONFIG_FILE, &source.bytes(CONFIG_FILE)?)?;
@@ -104,6 +104,14 @@ fn publish(args: &BenchServeArgs) -> anyhow::Result<()> {
     writer.add_side(Side::Item, &ids, &spread(sizes, args.items)?, content)?;
     writer.publish(&source.manifest().method, Map::new(), json!({}))?;
     Ok(())
+}
+
+/// An id that lies anywhere, as a hash would: a bijection of whole numbers (Steele, Lea and Flood's `SplitMix64`, OOPSLA 2014).
+fn id_of(item: u32) -> i64 {
+    let mut mixed = u64::from(item).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) as i64
 }
 
 /// An ID for each item, all different: the item's number in the digits of the codebooks, the least one first, so
