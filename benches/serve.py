@@ -2,7 +2,7 @@
 """Puts `das serve` under load from a second process, at a rate that does not wait for answers.
 
     cargo build --release && cargo build --release -p das-serve --example load
-    benches/serve.py RUN [--seconds 600] [--das DAS] [--load LOAD] > load.jsonl
+    benches/serve.py RUN [--seconds 600] [--methods lookup encode] [--das DAS] [--load LOAD] > load.jsonl
     benches/serve.py RUN --against venv/bin/python [--rounds 5] [--seconds 60] > peer.jsonl
 
 The first form measures, for lookups of 100 ids and encodes of 16 vectors: what the service can do (closed loop), the
@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 
 from runs import DEFAULT_DAS
 
+METHODS = ["lookup", "encode"]
 IDS, VECTORS = 100, 16
 # Different bodies that requests are drawn from.
 BODIES = 1000
@@ -145,7 +146,7 @@ def say(stage, figures):
 def alone(options, bodies):
     """Capacity, 70 % of it, and twice it, of both methods."""
     with das(options) as service:
-        for method in ("lookup", "encode"):
+        for method in options.methods:
             load(options, service, method, bodies, 3, CLOSED)
             capacity = say("capacity", load(options, service, method, bodies, 20, CLOSED))["answered_a_second"]
             say("70 %", load(options, service, method, bodies, options.seconds, OPEN, SHARE * capacity))
@@ -193,6 +194,7 @@ def main():
     parser.add_argument("--das", type=Path, default=DEFAULT_DAS)
     parser.add_argument("--load", type=Path, default=DEFAULT_DAS.with_name("examples") / "load")
     parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--against", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=8081)

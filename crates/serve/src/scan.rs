@@ -104,7 +104,7 @@ fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
             return None;
         }
         at = exponent;
-    } else if let Some(value) = decimal.exact() {
+    } else if let Some(value) = decimal.nearest(&bytes[first..at]) {
         return Some((if negative { -value } else { value }, at));
     }
     let text = std::str::from_utf8(&bytes[start..at]).ok()?;
@@ -115,12 +115,14 @@ fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
 /// The digits of a number without an exponent.
 #[derive(Default)]
 struct Decimal {
-    /// As one integer; meaningless from the twentieth on.
+    /// As one integer, if from the first that is no zero they are no more than [`MOST_DIGITS`].
     digits: u64,
-    count: usize,
     /// How many come after the point.
     fraction: usize,
 }
+
+/// More than a double is written with, and they fit 64 bits.
+const MOST_DIGITS: usize = 19;
 
 impl Decimal {
     /// Takes digits that begin at `start`, and says where they end.
@@ -132,22 +134,25 @@ impl Decimal {
             self.digits = self.digits.wrapping_mul(10).wrapping_add(digit.into());
             at += 1;
         }
-        self.count += at - start;
         at
     }
 
-    /// The nearest f32, where a division in f64 tells it for sure.
-    fn exact(&self) -> Option<f32> {
-        // Up to here both are whole in f64, so that their quotient is the f64 nearest to the number (Clinger, PLDI 1990).
-        if self.count > 19 || self.digits > 1 << 53 {
-            return None;
+    /// The f32 nearest to what was read of `text`, where a division in f64 tells it for sure.
+    fn nearest(&self, text: &[u8]) -> Option<f32> {
+        let leading = |byte: &&u8| matches!(byte, b'0' | b'.');
+        if text.len() > MOST_DIGITS {
+            let zeros = text.iter().take_while(leading).count();
+            if text[zeros..].iter().filter(|&&byte| byte != b'.').count() > MOST_DIGITS {
+                return None;
+            }
         }
+        // The power is exact, digits and quotient are rounded: the value is less than three units of its last place away.
         let value = self.digits as f64 / POWERS.get(self.fraction)?;
-        // The f32 nearest to that is nearest to the number too, unless it lies in the middle between two: the 29 bits
-        // that are cut off are then a one and zeros. Where f32 has fewer bits, more are cut off.
-        let middle = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
+        // What is nearest to it is nearest to the number too, unless it lies that close to the middle between two f32: of
+        // the 29 bits that are cut off, a one and zeros. Where f32 has fewer bits, more are cut off.
+        let cut = value.to_bits() & ((1 << 29) - 1);
         let full = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value);
-        ((full && !middle) || self.digits == 0).then_some(value as f32)
+        ((full && cut.abs_diff(1 << 28) >= 3) || self.digits == 0).then_some(value as f32)
     }
 }
 
@@ -258,6 +263,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn doubles_near_the_middle_of_two_floats_are_read_as_the_standard_library_reads_them(
+            value in any::<f32>().prop_filter("finite", |value| value.is_finite()),
+            away in -6i64..7,
+            digits in 14usize..20,
+        ) {
+            let middle = (f64::from(value) + f64::from(value.next_up())) / 2.0;
+            let near = f64::from_bits(middle.to_bits().wrapping_add_signed(away));
+            prop_assume!(near.is_finite());
+            let places = (digits as f64 - 1.0 - near.abs().max(1e-99).log10().floor()).clamp(0.0, 40.0) as usize;
+            for text in [format!("{near}"), format!("{near:.places$}")] {
+                let expected: f32 = text.parse().unwrap();
+                let found = number(text.as_bytes(), 0).map(|(value, end)| (value.to_bits(), end));
+                let expected = expected.is_finite().then(|| (expected.to_bits(), text.len()));
+                prop_assert_eq!(found, expected, "{}", text);
+            }
+        }
+
         #[test]
         fn decimals_are_read_as_the_standard_library_reads_them(
             digits in "-?(0|[1-9][0-9]{0,21})(\\.[0-9]{1,24})?",
