@@ -2,12 +2,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 /// The key of an element's reference, as the protocol fixes it.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Longer than a browser takes over anything.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Chromium with one page open.
 pub(crate) struct Browser {
@@ -63,14 +66,18 @@ impl Browser {
 
     /// Clicks on it, as a person would.
     pub(crate) fn click(&self, selector: &str) {
-        self.post(&format!("/element/{}/click", self.element(selector)), &json!({}));
+        self.click_on(&self.element(selector));
     }
 
-    /// Clicks on the link with this text.
+    /// Clicks on the button that sends a form, and waits for what it leads to.
+    pub(crate) fn submit(&self) {
+        self.leave_by(&self.element("button[type=submit]"));
+    }
+
+    /// Clicks on the link with this text, and waits for what it leads to.
     pub(crate) fn follow(&self, text: &str) {
         let found = self.post("/element", &json!({"using": "link text", "value": text}));
-        let element = found[ELEMENT].as_str().unwrap();
-        self.post(&format!("/element/{element}/click"), &json!({}));
+        self.leave_by(found[ELEMENT].as_str().unwrap());
     }
 
     /// Types into it.
@@ -94,6 +101,24 @@ impl Browser {
         log.as_array().unwrap().clone()
     }
 
+    fn click_on(&self, element: &str) {
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// Clicks on what leads to another page. On a busy machine the click is over before the page is left.
+    fn leave_by(&self, element: &str) {
+        self.script("window.isOld = true", &json!([]));
+        self.click_on(element);
+        let patience = Instant::now() + PATIENCE;
+        let arrived = "return !window.isOld && document.readyState === 'complete'";
+        // A script may be cut off by the change of pages.
+        let script = json!({"script": arrived, "args": []});
+        while self.try_post("/execute/sync", &script) != Ok(json!(true)) {
+            assert!(Instant::now() < patience, "the page stays");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn element(&self, selector: &str) -> String {
         let found = self.post("/element", &json!({"using": "css selector", "value": selector}));
         found[ELEMENT].as_str().unwrap().to_string()
@@ -101,12 +126,16 @@ impl Browser {
 
     fn get(&self, path: &str) -> Value {
         let answer = agent().get(format!("{}{path}", self.session)).call().unwrap();
-        value(answer, path)
+        value(answer).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
+        self.try_post(path, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn try_post(&self, path: &str, body: &Value) -> Result<Value, Value> {
         let request = agent().post(format!("{}{path}", self.session));
-        value(request.send(body.to_string()).unwrap(), path)
+        value(request.send(body.to_string()).unwrap())
     }
 }
 
@@ -119,13 +148,14 @@ impl Drop for Browser {
 }
 
 fn agent() -> ureq::Agent {
-    let timeout = Some(Duration::from_secs(60));
+    let timeout = Some(PATIENCE);
     ureq::Agent::config_builder().timeout_global(timeout).http_status_as_error(false).build().into()
 }
 
-fn value(mut answer: ureq::http::Response<ureq::Body>, path: &str) -> Value {
+/// What the driver answers, or what it complains of.
+fn value(mut answer: ureq::http::Response<ureq::Body>) -> Result<Value, Value> {
     let body = answer.body_mut().read_to_vec().unwrap();
     let mut body: Value = serde_json::from_slice(&body).unwrap();
-    assert!(answer.status().is_success(), "{path}: {body}");
-    body["value"].take()
+    let value = body["value"].take();
+    if answer.status().is_success() { Ok(value) } else { Err(value) }
 }

@@ -41,7 +41,7 @@ fn an_item_is_found_and_what_shares_its_codes_is_browsed() {
 
     // Item 11 is the sixth with these codes of every eight: suffix 1 after item 3.
     browser.enter("input[name=id]", "11");
-    browser.click("button[type=submit]");
+    browser.submit();
     assert_eq!(browser.text("#codes"), "(1, 1, 1)");
     assert_eq!(
         browser.texts("section.result h3"),
@@ -61,7 +61,7 @@ fn an_item_is_found_and_what_shares_its_codes_is_browsed() {
     browser.open(&service.url("/"));
     browser.click("select[name=side] option[value=user]");
     browser.enter("input[name=prefix]", "0, 3");
-    browser.click("button[type=submit]");
+    browser.submit();
     assert_eq!(browser.text("section.result h2"), "(0, 3) — 15 users");
     assert!(browser.complaints().is_empty());
 }
@@ -93,7 +93,7 @@ fn what_it_cannot_find_is_said_and_never_run() {
     let Some((browser, service)) = shown() else { return };
     browser.open(&service.url("/"));
     browser.enter("input[name=id]", "<img src=x onerror=document.title=1>");
-    browser.click("button[type=submit]");
+    browser.submit();
     let said = browser.text("[role=alert]");
     assert!(said.contains("<img src=x onerror=document.title=1> is unknown"), "{said}");
     assert_eq!(browser.script("return document.title", &json!([])), json!("DAS: semantic IDs"));
