@@ -27,7 +27,7 @@ pub struct Limits {
     pub requests: usize,
     /// Rows that may wait to be computed.
     pub queue_rows: usize,
-    /// How long work may wait for a thread. If all of it waits longer, more arrives than can be answered, and of
+    /// How long work may wait for a thread. If most of it waits longer, more arrives than can be answered, and of
     /// requests that cost many times their refusal only a few are worked on at a time.
     pub thread_wait: Duration,
     /// How long a request may take that says nothing of it.

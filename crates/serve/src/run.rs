@@ -122,9 +122,9 @@ pub fn run(
             }
         });
         let pressed = app.clone();
-        let most = app.service.limits().thread_wait;
+        let long = app.service.limits().thread_wait;
         let io = threads(config.io_threads);
-        let measuring = tokio::spawn(async move { pressed.pressure.watch(most, io).await });
+        let measuring = tokio::spawn(async move { pressed.pressure.watch(long, io).await });
         // Asked once before anybody hears of the address: that is when it begins to listen for signals.
         let mut stop = std::pin::pin!(stop);
         let begun = std::future::poll_fn(|context| Poll::Ready(stop.as_mut().poll(context)));

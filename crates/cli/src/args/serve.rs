@@ -56,7 +56,7 @@ pub struct ServeArgs {
     /// Rows that may wait to be computed; more are refused
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub queue_rows: usize,
-    /// Milliseconds that work may wait for a thread; if all of it waits longer, few of encode, upsert, retrieve and infer are worked on at a time
+    /// Milliseconds that work may wait for a thread; if most of it waits longer, few of encode, upsert, retrieve and infer are worked on at a time
     #[arg(long, value_name = "MS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub thread_wait_ms: u64,
     /// Connections at a time

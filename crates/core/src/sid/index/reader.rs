@@ -210,7 +210,7 @@ impl SidIndex {
 /// Where `id` stands among ascending ids.
 ///
 /// Ids that are counted, hashed or made of a clock lie near a straight line, on which a few guesses find one: each reads
-/// one place of a list that is larger than the caches, of which halving reads some twenty. It does the rest.
+/// one place of a list that is larger than the caches, of which halving reads some twenty. Halving does the rest.
 fn find_int(ids: &[i64], id: i64) -> Option<u32> {
     let (mut low, mut high) = (0, ids.len());
     let (mut least, mut most) = (*ids.first()?, *ids.last()?);
